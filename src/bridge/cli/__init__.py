@@ -1,0 +1,3 @@
+"""The aibridge command."""
+
+__all__: list[str] = []

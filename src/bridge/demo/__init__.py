@@ -1,0 +1,3 @@
+"""A small deterministic upstream that speaks the providers' APIs."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""How each API family is read and edited: pure, no Twisted, no I/O, no clock."""
+
+__all__: list[str] = []

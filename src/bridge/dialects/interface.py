@@ -1,0 +1,89 @@
+"""Dialect and Reader: what an API family must offer to be relayed and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.domain.errors import BridgeError
+from bridge.domain.interception import Api
+from bridge.domain.observations import Observation, TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSummary:
+    """What we need to know of a request body."""
+
+    model: str
+    """"" when the body names none."""
+    streaming: bool
+    prompt: str | None
+    """The human's last prompt; None when this turn holds none."""
+    correlating_tool_call_id: str | None
+    session_hints: Mapping[str, str] = field(default_factory=dict)
+    """Texts in the body that may identify the client's session, e.g. `metadata.user_id`."""
+    partially_observed: bool = False
+    """The body passes, but could not be read in full (nesting, odd types)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InBandError:
+    """An error that the provider sent inside a 200 stream, or the body of an error status."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an answer has said so far."""
+
+    response_id: str = ""
+    stop_reason: str | None = None
+    usage: TokenUsage | None = None
+    """The counts so far; `source` is provider_final only once complete."""
+    complete: bool = False
+    """The terminal event, or the whole document, has been seen."""
+    error: InBandError | None = None
+
+
+class Reader(Protocol):
+    """Reads one answer; may raise anything, the tap shields the stream from it."""
+
+    def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
+        """Take one server-sent event (name b"" when it had none); return what it completed."""
+
+    def document(self, body: bytes, status: int) -> Sequence[Observation]:
+        """Take a whole non-streaming answer, error bodies included; return what it holds."""
+
+    def reading(self) -> Reading:
+        """Return what is known so far."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the event that ends the answer for the client has been taken."""
+
+
+class Dialect(Protocol):
+    """One API family. Pure: no URLs, keys, Twisted or time."""
+
+    api: Api
+    ping: bytes
+    """A whole keep-alive event of ours, b"" when the API has none."""
+
+    def summarize(self, body: bytes) -> RequestSummary:
+        """Read a decoded request body.
+
+        Raises:
+            BadRequest: empty, not JSON, or not an object.
+        """
+
+    def reader(self) -> Reader:
+        """Return a Reader for one answer."""
+
+    def error_body(self, error: BridgeError, request_id: str) -> bytes:
+        """Return `error` as a JSON document in the API's shape."""
+
+    def error_event(self, error: BridgeError, request_id: str) -> bytes:
+        """Return `error` as a whole server-sent event in the API's shape, for a started stream."""

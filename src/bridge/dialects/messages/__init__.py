@@ -1,0 +1,3 @@
+"""The Anthropic Messages API."""
+
+__all__: list[str] = []

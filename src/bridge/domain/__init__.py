@@ -1,0 +1,3 @@
+"""Values and rules only: no I/O, no Twisted, no clock."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""What happens in one exchange."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The append-only file format and its appender."""
+
+__all__: list[str] = []

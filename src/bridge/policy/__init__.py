@@ -1,0 +1,3 @@
+"""Whether a request may run now."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Where requests go and how they are signed."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Connections to providers and the relay of bytes."""
+
+__all__: list[str] = []
