@@ -1,0 +1,156 @@
+"""From a request's headers to the person behind it, and to what of their own goes upstream.
+
+=====================  ================  ================  =====================================
+X-AI-Bridge-Token (1)  Authorization     X-Api-Key         outcome
+=====================  ================  ================  =====================================
+token                  none, or a token  none, or a token  ours (the organisation's credential)
+token                  other             none, or a token  BYOK with Authorization
+token                  any               other             BYOK with X-Api-Key (2)
+not a token            any               any               401
+none                   Bearer token      any               ours; X-Api-Key stays here (3)
+none                   none, or other    token             ours; Authorization stays here (3)
+none                   other             none, or other    401
+none                   none              other             401
+none                   none              none              401, and says what to set
+=====================  ================  ================  =====================================
+
+1. or, in this order, X-Coder-AI-Governance-Token, Coder-Session-Token.
+2. `prefer` chooses when both are the user's own.
+3. Bring-your-own-key is asked for by giving the token its own header; a provider key that merely
+   lies in the environment beside it never pays for the organisation's requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.auth.token import contains_token_shape
+from bridge.domain.errors import BadRequest, Forbidden, Unauthenticated
+from bridge.domain.identity import Actor, UserCredential
+
+TOKEN_HEADERS = (b"x-ai-bridge-token", b"x-coder-ai-governance-token", b"coder-session-token")
+"""Headers of our own for the token, the first one that holds anything counts."""
+AUTHORIZATION = b"authorization"
+API_KEY = b"x-api-key"
+
+NOTHING_SENT = (
+    "No AI Bridge token was sent. Set your client's API key (for example ANTHROPIC_AUTH_TOKEN, "
+    "ANTHROPIC_API_KEY or OPENAI_API_KEY) to a token that begins with aib_; "
+    "`aibridge token create` makes one."
+)
+NOT_VALID = (
+    "The credential sent is not a valid AI Bridge token. Set your client's API key to a token that "
+    "begins with aib_ (`aibridge token create` makes one); to use a provider key of your own, send "
+    "the token in the header X-AI-Bridge-Token beside it."
+)
+NO_OWN_KEYS = (
+    "Provider credentials of your own are not allowed here. Send only your AI Bridge token, as "
+    "Authorization: Bearer or X-Api-Key."
+)
+
+_CREDENTIAL_HEADERS = (*TOKEN_HEADERS, AUTHORIZATION, API_KEY)
+_ALWAYS_REMOVED = frozenset(_CREDENTIAL_HEADERS)
+
+
+class Directory(Protocol):
+    """Who knows the tokens."""
+
+    def identify(self, token: str, /) -> Actor:
+        """Return who holds `token`.
+
+        Raises:
+            Unauthenticated: it is unknown, or no longer good.
+            Unavailable: nobody can be known yet.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """Who asks, and which of the request's headers are theirs alone."""
+
+    actor: Actor
+    user_credential: UserCredential | None
+    """The user's own provider credential; None when ours is to be used."""
+    remove: frozenset[bytes]
+    """Names of headers never to be forwarded; the provider writes the credential's header anew."""
+
+
+def authenticate(
+    headers: Mapping[bytes, Sequence[bytes]],
+    directory: Directory,
+    *,
+    allow_byok: bool,
+    prefer: bytes = API_KEY,
+) -> Authenticated:
+    """Return who sends a request with `headers`.
+
+    Args:
+        headers: values in order, by lower-case name.
+        directory: who knows the tokens.
+        allow_byok: whether users may bring a provider credential of their own.
+        prefer: which header wins when the user's own credential is in both: `x-api-key`, or
+            `authorization` for providers that know no other.
+
+    Raises:
+        BadRequest: a credential header is given twice.
+        Unauthenticated: there is no token, or it is not a good one.
+        Forbidden: the user's own credential is sent and not allowed.
+        Unavailable: nobody can be known yet.
+    """
+    for name in _CREDENTIAL_HEADERS:
+        if len(headers.get(name, ())) > 1:
+            raise BadRequest(f"The header {name.decode().title()} was given more than once.")
+    own = next((value for name in TOKEN_HEADERS if (value := _value(headers, name))), b"")
+    actor = directory.identify((own or _shared(headers)).decode("latin-1"))
+    credential = _user_credential(headers, prefer) if own else None
+    if credential is not None and not allow_byok:
+        raise Forbidden(NO_OWN_KEYS)
+    return Authenticated(
+        actor=actor, user_credential=credential, remove=_ALWAYS_REMOVED | _leaking(headers)
+    )
+
+
+def bearer(value: bytes) -> bytes:
+    """Return the token of an Authorization value `Bearer <token>`, b"" when it is anything else."""
+    fields = value.split()
+    return fields[1] if len(fields) == 2 and fields[0].lower() == b"bearer" else b""
+
+
+def _shared(headers: Mapping[bytes, Sequence[bytes]]) -> bytes:
+    """Return the token from the headers in which SDKs send their API key."""
+    authorization, api_key = _value(headers, AUTHORIZATION), _value(headers, API_KEY)
+    candidates = (bearer(authorization), api_key)
+    ours = next((each for each in candidates if contains_token_shape(each)), b"")
+    if ours:
+        return ours
+    raise Unauthenticated(NOT_VALID if authorization or api_key else NOTHING_SENT)
+
+
+def _user_credential(
+    headers: Mapping[bytes, Sequence[bytes]], prefer: bytes
+) -> UserCredential | None:
+    other = AUTHORIZATION if prefer == API_KEY else API_KEY
+    for name in (prefer, other):
+        value = _value(headers, name)
+        if not value or contains_token_shape(value):
+            continue
+        if name == AUTHORIZATION and len(value.split()) < 2:
+            continue  # a scheme with nothing behind it, as from an unset variable
+        return UserCredential(header=name, value=value)
+    return None
+
+
+def _leaking(headers: Mapping[bytes, Sequence[bytes]]) -> frozenset[bytes]:
+    """Return further headers that hold a token, as when somebody guessed where it goes."""
+    return frozenset(
+        name
+        for name, values in headers.items()
+        if name not in _ALWAYS_REMOVED and any(contains_token_shape(value) for value in values)
+    )
+
+
+def _value(headers: Mapping[bytes, Sequence[bytes]], name: bytes) -> bytes:
+    values = headers.get(name)
+    return values[0].strip() if values else b""
