@@ -1,0 +1,50 @@
+"""The audit record of a change to users, tokens or settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bridge.domain.clock import utc
+from bridge.domain.identity import Actor
+from bridge.domain.ids import day_of, uuid7
+from bridge.domain.records import AuditRecorded
+
+
+def change(
+    action: str,
+    *,
+    target: str,
+    now: float,
+    source: str,
+    actor: Actor | None = None,
+    actor_name: str | None = None,
+    reason: str = "",
+    detail: Mapping[str, object] | None = None,
+) -> AuditRecorded:
+    """Return the record that `action` was done to `target`.
+
+    Args:
+        action: `user.create`, `token.revoke`, …
+        target: a user's name, a token's id.
+        now: seconds since the epoch.
+        source: the client's address, `command line` or `first start`.
+        actor: who did it, when a token said so.
+        actor_name: who did it, when only a name is known, such as the system's user.
+        reason: why, in words.
+        detail: what changed.
+    """
+    identifier = uuid7(now)
+    return AuditRecorded(
+        id=identifier,
+        day=day_of(identifier),
+        at=utc(now),
+        action=action,
+        actor_id=actor.id if actor is not None else None,
+        actor_name=actor.username if actor is not None else actor_name,
+        token_id=actor.token_id if actor is not None else None,
+        target=target,
+        status=None,
+        reason=reason,
+        source=source,
+        detail=dict(detail or {}),
+    )

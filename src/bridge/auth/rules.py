@@ -1,0 +1,59 @@
+"""What users and tokens may be called, and for how long a token lives."""
+
+from __future__ import annotations
+
+import re
+
+from bridge.domain.errors import BadRequest
+from bridge.domain.units import format_duration
+
+MAX_TOKEN_NAME = 64
+"""Characters."""
+
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def checked_username(name: str) -> str:
+    """Return `name` when a user may be called so.
+
+    Raises:
+        BadRequest: it may not, with the rule.
+    """
+    if _USERNAME.fullmatch(name) is None:
+        raise BadRequest(
+            f"{name!r} cannot be a user's name: 1 to 63 of a-z 0-9 . _ - and the first one a-z or 0-9"
+        )
+    return name
+
+
+def checked_token_name(name: str) -> str:
+    """Return `name` when a token may be called so.
+
+    Raises:
+        BadRequest: it is too long or would not print.
+    """
+    if len(name) > MAX_TOKEN_NAME or not (name.isprintable() and name == name.strip()):
+        raise BadRequest(f"A token's name is at most {MAX_TOKEN_NAME} printable characters.")
+    return name
+
+
+def checked_lifetime(wanted: float | None, *, default: float, longest: float) -> float:
+    """Return the seconds for which a new token lives.
+
+    Args:
+        wanted: what was asked for; None takes the default, as far as it is allowed.
+        default: `tokens.default_lifetime`.
+        longest: `tokens.max_lifetime`.
+
+    Raises:
+        BadRequest: it is longer than allowed, or nothing.
+    """
+    if wanted is None:
+        return min(default, longest)
+    if wanted <= 0:
+        raise BadRequest("A token's lifetime must be more than 0; write for example 30d or 12h.")
+    if wanted > longest:
+        raise BadRequest(
+            f"A token's lifetime is at most {format_duration(longest)} (tokens.max_lifetime)."
+        )
+    return wanted
