@@ -24,8 +24,8 @@ ADMIN_LIFETIME_SECONDS = 7 * 86400.0
 Create = Callable[[User, Sequence[Token], Callable[[], None]], Awaitable[bool]]
 """Inserts user and tokens where there is no user yet, and says whether it did.
 
-The third argument is called after the inserts and before the commit: a crash in between leaves files
-that the next start writes again, never tokens whose values nobody has.
+The third argument is called after the inserts and before the commit: a crash in between leaves
+files that the next start writes again, never tokens whose values nobody has.
 """
 
 

@@ -21,7 +21,8 @@ def checked_username(name: str) -> str:
     """
     if _USERNAME.fullmatch(name) is None:
         raise BadRequest(
-            f"{name!r} cannot be a user's name: 1 to 63 of a-z 0-9 . _ - and the first one a-z or 0-9"
+            f"{name!r} cannot be a user's name: write 1 to 63 of a-z, 0-9, '.', '_' and '-', "
+            "beginning with one of a-z or 0-9."
         )
     return name
 

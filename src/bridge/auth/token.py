@@ -1,7 +1,7 @@
 """The bridge token's format: `aib_<12 base62 id>_<43 base62 secret><6 base62 CRC-32>`.
 
-The id is public, the secret holds 256 random bits, and the checksum (of all before it) lets a search
-through code tell a real token from a lookalike without asking us.
+The id is public, the secret holds 256 random bits, and the checksum (of all before it) lets a
+search through code tell a real token from a lookalike without asking us.
 """
 
 from __future__ import annotations

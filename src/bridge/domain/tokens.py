@@ -1,4 +1,4 @@
-"""Users and their bridge tokens as they are kept: digests, owners and ends, never a token's value."""
+"""Users and their bridge tokens as they are kept: digests, owners, ends, never a token's value."""
 
 from __future__ import annotations
 
