@@ -27,7 +27,7 @@ def shielded(work: Deferred[T]) -> Deferred[T]:
 
     def settle(result: T | Failure) -> None:
         if not detached:
-            outer.callback(result)  # type: ignore[arg-type]  # a Failure goes to the errbacks
+            outer.callback(result)
 
     work.addBoth(settle)
     return outer
@@ -36,11 +36,11 @@ def shielded(work: Deferred[T]) -> Deferred[T]:
 def limited(
     work: Deferred[T], seconds: float, clock: IReactorTime, error: Callable[[], Exception]
 ) -> Deferred[T]:
-    """Cancel `work` after `seconds`, and fail with `error()` instead of CancelledError."""
+    """Cancel `work` after `seconds`, and fail with `error()` whatever it makes of that."""
 
     def as_error(value: object, _: float) -> Any:
+        # Called only when the time was up. twisted.web wraps the CancelledError in its own errors.
         if isinstance(value, Failure):
-            value.trap(CancelledError)
             raise error()
         return value
 

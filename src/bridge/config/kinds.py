@@ -55,7 +55,8 @@ class Kind(Generic[T]):
                 raise ValueError(msg)
             return self.from_list(raw)
         if type(raw) not in self.accepts:
-            msg = f"must be a {self.name}, not {describe(raw)}"
+            noun = self.name if " | " in self.name else f"a {self.name}"
+            msg = f"must be {noun}, not {describe(raw)}"
             raise ValueError(msg)
         return self.parse(str(raw))
 

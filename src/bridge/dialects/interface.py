@@ -46,10 +46,18 @@ class Reading:
     complete: bool = False
     """The terminal event, or the whole document, has been seen."""
     error: InBandError | None = None
+    partially_observed: bool = False
+    """Something in it had an odd type or was too large, and was left out."""
 
 
 class Reader(Protocol):
     """Reads one answer; may raise anything, the tap shields the stream from it."""
+
+    def skips(self, block: bytes) -> bool:
+        """Return whether an event need not be read at all, by a look at its raw lines.
+
+        Called for every event that goes past: no decoding here.
+        """
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event (name b"" when it had none); return what it completed."""

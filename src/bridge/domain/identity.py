@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -103,7 +103,7 @@ class UserCredential:
 
     header: bytes
     """Lower-case name of the header it came in: b"authorization" or b"x-api-key"."""
-    value: bytes
+    value: bytes = field(repr=False)
     """The whole header value, forwarded as it is."""
 
 

@@ -18,12 +18,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     id: UUID
     """Ours, UUIDv7; the idempotency key."""
     day: date
-    """UTC day of the interception's id (of its own id where there is no interception): the partition."""
+    """The partition: UTC day of the interception's id, of its own id where there is none."""
     at: datetime
     """When it happened, UTC."""
 
 
-class InterceptionStarted(Record, tag="interception_started"):
+class InterceptionStarted(Record, frozen=True, kw_only=True, tag="interception_started"):
     """A request was accepted; `id` equals `interception_id`, `at` is `started_at`."""
 
     interception_id: UUID
@@ -51,7 +51,7 @@ class InterceptionStarted(Record, tag="interception_started"):
     metadata: dict[str, object]
 
 
-class InterceptionEnded(Record, tag="interception_ended"):
+class InterceptionEnded(Record, frozen=True, kw_only=True, tag="interception_ended"):
     """The one end of an interception; `at` is `ended_at`."""
 
     interception_id: UUID
@@ -70,7 +70,7 @@ class InterceptionEnded(Record, tag="interception_ended"):
     partially_observed: bool
 
 
-class TokenUsageRecorded(Record, tag="token_usage"):
+class TokenUsageRecorded(Record, frozen=True, kw_only=True, tag="token_usage"):
     """Tokens of leg `n`; a later record of the same (interception_id, n) replaces an earlier one."""
 
     interception_id: UUID
@@ -85,7 +85,7 @@ class TokenUsageRecorded(Record, tag="token_usage"):
     """Extra token types (name → count) and what else the provider said about usage."""
 
 
-class ToolUsageRecorded(Record, tag="tool_usage"):
+class ToolUsageRecorded(Record, frozen=True, kw_only=True, tag="tool_usage"):
     """The n-th tool call of an interception (n counts from 1 over all its legs)."""
 
     interception_id: UUID
@@ -101,7 +101,7 @@ class ToolUsageRecorded(Record, tag="tool_usage"):
     metadata: dict[str, object]
 
 
-class ModelThoughtRecorded(Record, tag="model_thought"):
+class ModelThoughtRecorded(Record, frozen=True, kw_only=True, tag="model_thought"):
     """The n-th thought of an interception (n counts from 1 over all its legs)."""
 
     interception_id: UUID
@@ -111,7 +111,7 @@ class ModelThoughtRecorded(Record, tag="model_thought"):
     """`{"source": "thinking" | "reasoning_summary" | "commentary"}`."""
 
 
-class LegRecorded(Record, tag="leg"):
+class LegRecorded(Record, frozen=True, kw_only=True, tag="leg"):
     """Upstream round trip `n` of an interception; `at` is when it ended."""
 
     interception_id: UUID
@@ -126,7 +126,7 @@ class LegRecorded(Record, tag="leg"):
     outcome: str
 
 
-class AuditRecorded(Record, tag="audit"):
+class AuditRecorded(Record, frozen=True, kw_only=True, tag="audit"):
     """Somebody was refused, read another's content, or changed something; `day` is of `id`."""
 
     action: str

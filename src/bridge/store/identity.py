@@ -45,7 +45,7 @@ WHERE username = %s AND deleted_at IS NULL
 _ENABLE = "UPDATE users SET disabled_at = NULL WHERE username = %s AND deleted_at IS NULL"
 _DELETE = "UPDATE users SET deleted_at = %s WHERE username = %s AND deleted_at IS NULL"
 _SET_ROLES = "UPDATE users SET roles = %s::text[] WHERE username = %s AND deleted_at IS NULL"
-_CREATE_TOKEN = """
+_INSERT_DIGEST = """
 INSERT INTO api_tokens (id, digest, user_id, name, scope, created_at, expires_at)
 VALUES (%(id)s, %(digest)s, %(user_id)s::uuid, %(name)s, %(scope)s, %(created_at)s, %(expires_at)s)
 """
@@ -72,7 +72,7 @@ RETURNING id
 
 
 async def issued_tokens(cursor: Cursor, known_version: int, since: datetime) -> IssuedTokens | None:
-    """Return all tokens that are good or ended after `since`; None while `known_version` is current."""
+    """Return the tokens that are good or ended after `since`; None while `known_version` holds."""
     (version,) = await one(cursor, _VERSION)
     if version == known_version:
         return None
@@ -101,15 +101,18 @@ async def create_first(
 
 async def create_user(cursor: Cursor, user: User) -> bool:
     """Create `user`; False when there is one of that name."""
-    return 1 == await none(
-        cursor,
-        _CREATE_USER,
-        {
-            "id": str(user.id),
-            "username": user.username,
-            "roles": _texts(user.roles),
-            "created_at": user.created_at,
-        },
+    return (
+        await none(
+            cursor,
+            _CREATE_USER,
+            {
+                "id": str(user.id),
+                "username": user.username,
+                "roles": _texts(user.roles),
+                "created_at": user.created_at,
+            },
+        )
+        == 1
     )
 
 
@@ -126,12 +129,12 @@ async def users(cursor: Cursor, *, deleted_too: bool = False) -> tuple[User, ...
 
 async def disable_user(cursor: Cursor, username: str, at: datetime) -> bool:
     """Refuse all tokens of `username` from now on; False when there is no such user."""
-    return 1 == await none(cursor, _DISABLE, (at, username))
+    return await none(cursor, _DISABLE, (at, username)) == 1
 
 
 async def enable_user(cursor: Cursor, username: str) -> bool:
     """Undo `disable_user`; False when there is no such user."""
-    return 1 == await none(cursor, _ENABLE, (username,))
+    return await none(cursor, _ENABLE, (username,)) == 1
 
 
 async def delete_user(cursor: Cursor, username: str, at: datetime) -> bool:
@@ -140,19 +143,19 @@ async def delete_user(cursor: Cursor, username: str, at: datetime) -> bool:
     Its records stay, and so does its row; the name can be given to somebody else.
     """
     await revoke_tokens_of(cursor, username, at)
-    return 1 == await none(cursor, _DELETE, (at, username))
+    return await none(cursor, _DELETE, (at, username)) == 1
 
 
 async def set_roles(cursor: Cursor, username: str, roles: frozenset[Role]) -> bool:
     """Give `username` exactly `roles`; False when there is no such user."""
-    return 1 == await none(cursor, _SET_ROLES, (_texts(roles), username))
+    return await none(cursor, _SET_ROLES, (_texts(roles), username)) == 1
 
 
 async def create_token(cursor: Cursor, token: Token) -> None:
     """Keep the digest of a new token."""
     await none(
         cursor,
-        _CREATE_TOKEN,
+        _INSERT_DIGEST,
         {
             "id": token.id,
             "digest": token.digest,

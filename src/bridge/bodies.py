@@ -1,0 +1,107 @@
+"""Request bodies: in memory, within one budget, and let go as soon as they are not needed."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+from bridge.domain.errors import Overloaded
+
+_RETRY_AFTER_SECONDS = 2.0
+
+
+class BodyMemory:
+    """The budget that all request bodies share."""
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        """Start with nothing taken."""
+        self._limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+    def take(self, size: int) -> None:
+        """Take `size` bytes of the budget.
+
+        Raises:
+            Overloaded: they are not there.
+        """
+        self.check(size)
+        self.used_bytes += size
+
+    def check(self, size: int) -> None:
+        """Return if `size` more bytes are there now.
+
+        Raises:
+            Overloaded: they are not.
+        """
+        if self.used_bytes + size > self._limit_bytes:
+            raise Overloaded(
+                "The bridge holds as many request bodies as it may; try again in a moment.",
+                retry_after=_RETRY_AFTER_SECONDS,
+            )
+
+    def give_back(self, size: int) -> None:
+        """Return `size` bytes to the budget."""
+        self.used_bytes -= size
+
+
+class Body:
+    """One request body as it came; empty once dropped."""
+
+    __slots__ = ("_chunks", "_memory", "content", "size")
+
+    def __init__(self, memory: BodyMemory) -> None:
+        """Start empty, within `memory`."""
+        self._memory = memory
+        self._chunks: list[bytes] = []
+        self.size = 0
+        """Bytes received, also after the content was dropped."""
+        self.content = b""
+        """The whole of it, once complete."""
+
+    def add(self, chunk: bytes) -> None:
+        """Keep what came in.
+
+        Raises:
+            Overloaded: the budget is used up.
+        """
+        self._memory.take(len(chunk))
+        self.size += len(chunk)
+        self._chunks.append(chunk)
+
+    def complete(self) -> None:
+        """Say that all of it has come in."""
+        self.content = b"".join(self._chunks)
+        self._chunks = []
+
+    def drop(self) -> None:
+        """Let the content go; harmless when repeated."""
+        if self._chunks or self.content:
+            self._memory.give_back(len(self.content) or sum(map(len, self._chunks)))
+            self._chunks = []
+            self.content = b""
+
+
+@implementer(IBodyProducer)
+class BodyProducer:
+    """Sends a Body upstream in one write, so that nothing is copied; may be started again."""
+
+    def __init__(self, body: Body) -> None:
+        """Send `body`, which stays its owner's."""
+        self._body = body
+        self.length = len(body.content)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Write it all."""
+        consumer.write(self._body.content)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: it is all written."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing: it is all written."""
+
+    def stopProducing(self) -> None:
+        """Do nothing: it is all written."""

@@ -1,0 +1,215 @@
+"""The providers in force: written entries joined with the established single-provider options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bridge.config import options
+from bridge.config.document import Node
+from bridge.config.entries import Entry, entries_in_document, entries_in_environment
+from bridge.config.settings import KNOWN_TYPES, ProviderSettings, Value, problem
+from bridge.config.sources import suggestion
+from bridge.config.table import Option
+from bridge.domain.identity import Secret
+
+NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+LONGEST_NAME = 63
+RESERVED_NAMES = frozenset(
+    "api ui healthz readyz metrics static v1 mcp .well-known interceptions sessions models clients "
+    "providers usage search users tokens audit keys proxy serve".split()  # noqa: SIM905 (readable)
+)
+"""First path segments that are, or may become, our own."""
+_BASE_URLS = {
+    "anthropic": options.ANTHROPIC_BASE_URL.default,
+    "openai": options.OPENAI_BASE_URL.default,
+    "copilot": "https://api.githubcopilot.com",
+    "demo": "",
+}
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
+
+Values = Mapping[Option[Any], Value[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Established:
+    """A provider given by its own options, e.g. `aibridge.anthropic_key`."""
+
+    name: str
+    key: Value[Secret]
+    base_url: Value[str]
+    always: bool
+    """Whether it exists even when nobody set any of its options."""
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody asked for it; a fallback variable does not."""
+        return self.base_url.given or self.key_meant
+
+    @property
+    def key_meant(self) -> bool:
+        """Whether the key was set by a name of its own."""
+        return self.key.given and bool(self.key.value) and not self.key.ambient
+
+
+def providers_from(
+    document: Node, environ: Mapping[str, str], values: Values, problems: list[str]
+) -> tuple[ProviderSettings, ...]:
+    """Return the providers in the order in which they are written.
+
+    The list of the file, then numbered variables, then those given by the established options
+    alone. `anthropic` exists without being asked for when there is no list and no numbered one.
+    What is wrong is appended to `problems`.
+    """
+    listed = entries_in_document(document, problems)
+    numbered = entries_in_environment(environ, problems)
+    entries = [_named(entry, problems) for entry in (*(listed or ()), *numbered)]
+    nobody_said = listed is None and not numbered
+    for established in _established(values, anthropic_always=nobody_said, problems=problems):
+        _join(entries, established, problems)
+    _refuse_doubles(entries, problems)
+    send = bool(values[options.SEND_ACTOR_HEADERS].value)
+    return tuple(_settled(entry, send) for entry in entries)
+
+
+def _named(entry: Entry, problems: list[str]) -> Entry:
+    """Return the entry with name and type filled in from each other, and checked."""
+    name = entry.name if entry.name is not None else entry.type
+    type_ = entry.type if entry.type is not None else name
+    if name is None or type_ is None:
+        problems.append(problem(entry.label, "needs a name and a type", entry.origin))
+        return replace(entry, name="", type="")
+    if type_ not in KNOWN_TYPES:
+        sentence = f"must be one of {', '.join(KNOWN_TYPES)}{suggestion(type_, KNOWN_TYPES)}"
+        problems.append(problem(f"{entry.label}.type", sentence, entry.origin))
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        sentence = "must be lower-case letters and digits, in words joined by single dashes"
+        problems.append(problem(f"{entry.label}.name", sentence, entry.origin))
+    elif name in RESERVED_NAMES:
+        sentence = f"{name} is a path of the bridge itself; choose another name"
+        problems.append(problem(f"{entry.label}.name", sentence, entry.origin))
+    return replace(entry, name=name, type=type_)
+
+
+def _established(
+    values: Values, *, anthropic_always: bool, problems: list[str]
+) -> tuple[_Established, ...]:
+    return (
+        _Established(
+            name="anthropic",
+            key=values[options.ANTHROPIC_KEY],
+            base_url=values[options.ANTHROPIC_BASE_URL],
+            always=anthropic_always,
+        ),
+        _Established(
+            name="openai",
+            key=values[options.OPENAI_KEY],
+            base_url=values[options.OPENAI_BASE_URL],
+            always=False,
+        ),
+        _Established(
+            name="bedrock",
+            key=Value(value=Secret(""), path=options.BEDROCK_ACCESS_KEY.path),
+            base_url=_bedrock_base_url(values, problems),
+            always=False,
+        ),
+    )
+
+
+def _bedrock_base_url(values: Values, problems: list[str]) -> Value[str]:
+    """Return the address of the established bedrock provider; the base URL wins over the region."""
+    key = values[options.BEDROCK_ACCESS_KEY]
+    secret = values[options.BEDROCK_ACCESS_KEY_SECRET]
+    region = values[options.BEDROCK_REGION]
+    address: Value[str] = values[options.BEDROCK_BASE_URL]
+    if bool(key.value) != bool(secret.value):
+        lone, missing = (key, secret) if key.value else (secret, key)
+        problems.append(problem(lone.path, f"needs {missing.path} as well", lone.origin))
+    if address.value:
+        return address
+    if region.value:
+        if not _REGION.fullmatch(region.value):
+            problems.append(problem(region.path, "is not an AWS region", region.origin))
+        return replace(region, value=_bedrock_url(region.value))
+    if key.value:
+        sentence = f"needs {region.path} or {address.path} as well"
+        problems.append(problem(key.path, sentence, key.origin))
+    return address
+
+
+def _join(entries: list[Entry], established: _Established, problems: list[str]) -> None:
+    """Fill what the entry of that name left out, or add it; contradictions are problems."""
+    position = next((n for n, entry in enumerate(entries) if entry.name == established.name), None)
+    key, address = established.key, established.base_url
+    if position is None:
+        if established.always or established.given:
+            origin = key.origin if established.key_meant or not address.given else address.origin
+            entries.append(
+                Entry(
+                    label=address.path if address.given else key.path,
+                    origin=origin,
+                    name=established.name,
+                    type=established.name,
+                    base_url=address.value,
+                    keys=(key.value,) if key.value else (),
+                )
+            )
+        return
+    entry = entries[position]
+    if entry.type != established.name:
+        if established.given:
+            given = key if established.key_meant else address
+            sentence = f"is set, but the provider {entry.name} is of the type {entry.type}"
+            problems.append(problem(given.path, sentence, given.origin))
+        return
+    if key.value and (entry.keys is None or (established.key_meant and not entry.keys)):
+        entry = replace(entry, keys=(key.value,))
+    elif established.key_meant and key.value not in (entry.keys or ()):
+        problems.append(_contradiction(f"{entry.label}.key", entry.origin, key))
+    if address.given and entry.base_url is None:
+        entry = replace(entry, base_url=address.value)
+    elif address.given and (entry.base_url or "").rstrip("/") != address.value.rstrip("/"):
+        problems.append(_contradiction(f"{entry.label}.base_url", entry.origin, address))
+    entries[position] = entry
+
+
+def _contradiction(label: str, origin: str, other: Value[Any]) -> str:
+    sentence = (
+        f"and {other.path} ({other.origin}) are two spellings of one option with different "
+        "values; keep one"
+    )
+    return problem(label, sentence, origin)
+
+
+def _refuse_doubles(entries: list[Entry], problems: list[str]) -> None:
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        earlier = first.setdefault(entry.name or "", entry)
+        if earlier is not entry and entry.name:
+            sentence = f"{entry.name} is already the name of {earlier.label}"
+            problems.append(problem(f"{entry.label}.name", sentence, entry.origin))
+
+
+def _bedrock_url(region: str) -> str:
+    return f"https://bedrock-runtime.{region}.amazonaws.com"
+
+
+def _settled(entry: Entry, send_actor_headers: bool) -> ProviderSettings:
+    """Return the provider with its type's defaults for what was left out."""
+    base_url = entry.base_url
+    if base_url is None and entry.type == "bedrock" and entry.region:
+        base_url = _bedrock_url(entry.region)
+    if base_url is None:
+        base_url = _BASE_URLS.get(entry.type or "", "")
+    given = entry.send_actor_headers
+    return ProviderSettings(
+        name=entry.name or "",
+        type=entry.type or "",
+        base_url=base_url.rstrip("/"),
+        keys=entry.keys or (),
+        send_actor_headers=send_actor_headers if given is None else given,
+        origin=entry.origin,
+        label=entry.label,
+    )

@@ -1,0 +1,130 @@
+"""Content blocks of one Messages answer, as they grow in a stream or lie in a document.
+
+Source: platform.claude.com/docs/en/build-with-claude/streaming, "Content block delta types"
+(read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from bridge.domain.observations import ModelThought, ToolUsage
+
+_CLIENT_TOOL = "tool_use"
+_SERVER_TOOL_END = "_tool_use"
+_NO_INPUT = "{}"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class Block(msgspec.Struct, gc=False):
+    """A content block; nothing is said about types, so that none is refused."""
+
+    type: Any = None
+    id: Any = None
+    name: Any = None
+    server_name: Any = None
+    thinking: Any = None
+    input: msgspec.Raw = msgspec.Raw(b"")
+
+
+_BLOCK = msgspec.json.Decoder(Block)
+
+
+class OpenBlock:
+    """A tool call or a thought of which more may come."""
+
+    __slots__ = ("_block", "_parts", "truncated")
+
+    def __init__(self, block: Block) -> None:
+        """Begin with what the start event says."""
+        self._block = block
+        self._parts: list[str] = []
+        if isinstance(block.thinking, str):
+            self._parts.append(block.thinking)
+        self.truncated = False
+        """Whether more came than we keep."""
+
+    def add(self, text: str) -> None:
+        """Take a delta's text."""
+        self._parts.append(text)
+
+    def completed(self, response_id: str) -> ToolUsage | ModelThought | None:
+        """Return what the block was, None for an empty thought."""
+        text = _holdable("".join(self._parts))
+        if is_thought(self._block):
+            return ModelThought(content=text, source="thinking") if text else None
+        return tool_usage(self._block, response_id, text, truncated=self.truncated)
+
+
+def read_block(raw: bytes) -> Block | None:
+    """Return the block in `raw`, None when it is not an object.
+
+    Raises:
+        ValueError: not JSON.
+        RecursionError: nested too deeply.
+    """
+    try:
+        return _BLOCK.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    except msgspec.DecodeError:  # lone surrogates
+        loose = json.loads(raw)
+    if not isinstance(loose, dict):
+        return None
+    fields = {name: loose.get(name) for name in ("type", "id", "name", "server_name", "thinking")}
+    written = json.dumps(loose["input"]).encode() if "input" in loose else b""
+    return Block(**fields, input=msgspec.Raw(written))
+
+
+def is_tool_call(block: Block) -> bool:
+    """Return whether the block is a call: the client's tools, the provider's own, an MCP server's."""
+    return (
+        isinstance(block.type, str)
+        and (block.type == _CLIENT_TOOL or block.type.endswith(_SERVER_TOOL_END))
+        and isinstance(block.id, str)
+        and block.id != ""
+    )
+
+
+def is_thought(block: Block) -> bool:
+    """Return whether the block is reasoning that the model showed; redacted ones show nothing."""
+    return block.type == "thinking"
+
+
+def tool_usage(
+    block: Block, response_id: str, streamed: str, *, truncated: bool = False
+) -> ToolUsage:
+    """Return the call in `block`.
+
+    Args:
+        block: as it was started, or as it lies in the document.
+        response_id: the answer's.
+        streamed: the joined deltas; wins over what the start had.
+        truncated: whether `streamed` is only the beginning.
+    """
+    metadata: dict[str, object] = {}
+    if block.type != _CLIENT_TOOL:
+        metadata["type"] = block.type
+    if isinstance(block.server_name, str):
+        metadata["server_name"] = block.server_name
+    if truncated:
+        metadata["truncated"] = True
+    given = bytes(block.input).decode("utf-8", "replace").strip()
+    return ToolUsage(
+        response_id=response_id,
+        tool_call_id=_holdable(block.id),
+        tool=_holdable(block.name) if isinstance(block.name, str) else "",
+        input=streamed or given or _NO_INPUT,
+        metadata=metadata,
+    )
+
+
+def _holdable(text: str) -> str:
+    """Return `text` with surrogate pairs joined that came in two deltas; lone ones as U+FFFD."""
+    if _SURROGATES.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

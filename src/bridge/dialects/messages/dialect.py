@@ -1,0 +1,37 @@
+"""Anthropic's Messages API as a Dialect."""
+
+from __future__ import annotations
+
+from bridge.dialects.interface import Reader, RequestSummary
+from bridge.dialects.messages import errors
+from bridge.dialects.messages.request import summarize
+from bridge.dialects.messages.response import MessagesReader
+from bridge.domain.errors import BridgeError
+from bridge.domain.interception import Api
+
+
+class Messages:
+    """Reads `/v1/messages`: requests, streams, documents; words our errors."""
+
+    api = Api.MESSAGES
+    ping = errors.PING
+
+    def summarize(self, body: bytes) -> RequestSummary:
+        """Read a decoded request body.
+
+        Raises:
+            BadRequest: empty, not JSON, or not an object.
+        """
+        return summarize(body)
+
+    def reader(self) -> Reader:
+        """Return a Reader for one answer."""
+        return MessagesReader()
+
+    def error_body(self, error: BridgeError, request_id: str) -> bytes:
+        """Return `error` as a JSON document in the API's shape."""
+        return errors.error_body(error, request_id)
+
+    def error_event(self, error: BridgeError, request_id: str) -> bytes:
+        """Return `error` as a whole server-sent event."""
+        return errors.error_event(error, request_id)

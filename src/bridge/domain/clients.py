@@ -1,0 +1,139 @@
+"""Which tool asks, and which of its sessions it says this is; best effort, everything can be forged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+Headers = Mapping[bytes, Sequence[bytes]]
+"""Lower-case names, values in order."""
+
+UNKNOWN = "Unknown"
+CLAUDE_CODE = "Claude Code"
+CODEX = "Codex"
+COPILOT_CLI = "GitHub Copilot (CLI)"
+COPILOT_VSCODE = "GitHub Copilot (VS Code)"
+KILO_CODE = "Kilo Code"
+QWEN_CODE = "Qwen Code"
+
+MAX_SESSION_ID = 256
+"""Characters; the column's width."""
+
+_MAX_HINT = 4096
+# A longer text is no session's name, and not worth reading as JSON.
+
+_BY_USER_AGENT = (
+    (("xum/", "mux/"), "Xum"),
+    (("claude",), CLAUDE_CODE),
+    (("codex",), CODEX),
+    (("zed/",), "Zed"),
+    (("githubcopilotchat/",), COPILOT_VSCODE),
+    (("copilot/",), COPILOT_CLI),
+    (("kilo-code/", "kilo/"), KILO_CODE),
+    (("roo-code/",), "Roo Code"),
+    (("coder-agents/",), "Coder Agents"),
+    (("charm crush/", "charm-crush/"), "Charm Crush"),
+    (("opencode/",), "OpenCode"),
+    (("junie:",), "Junie"),
+    (("qwencode/",), QWEN_CODE),
+)
+_BY_ORIGINATOR = {"kilo-code": KILO_CODE, "roo-code": "Roo Code"}
+_BY_TITLE = {"Kilo Code": KILO_CODE, "Roo Code": "Roo Code", "Cline": "Cline"}
+_BARE_SDKS = ("openai/js", "anthropic/js")
+
+_OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
+    CLAUDE_CODE: (b"x-claude-code-session-id",),
+    CODEX: (b"session-id", b"session_id"),
+    "Xum": (b"x-mux-workspace-id",),
+    COPILOT_VSCODE: (b"x-interaction-id",),
+    COPILOT_CLI: (b"x-client-session-id",),
+    KILO_CODE: (b"x-kilocode-taskid",),
+    "Coder Agents": (b"x-coder-chat-id",),
+    "OpenCode": (b"x-opencode-session", b"x-session-affinity"),
+}
+_USER_ID = "metadata.user_id"
+
+
+def detect_client(headers: Headers) -> str:
+    """Return the label of the tool that sent `headers`, `Unknown` for none that we know.
+
+    The User-Agent decides where it can. Qwen Code calls itself `claude-cli/0.…` on this API, without
+    the session header that Claude Code has sent since long before; Copilot's command line looks like
+    a bare SDK, but says who initiated the request.
+    """
+    agent = _first(headers, b"user-agent").lower()
+    for prefixes, label in _BY_USER_AGENT:
+        if agent.startswith(prefixes):
+            return QWEN_CODE if label == CLAUDE_CODE and _posing(agent, headers) else label
+    originator = _BY_ORIGINATOR.get(_first(headers, b"originator"))
+    if originator is not None:
+        return originator
+    if _first(headers, b"x-cursor-client-version"):
+        return "Cursor"
+    if (
+        agent.startswith(_BARE_SDKS)
+        and b"x-initiator" in headers
+        and b"x-interaction-type" in headers
+    ):
+        return COPILOT_CLI
+    return _BY_TITLE.get(_first(headers, b"x-title"), UNKNOWN)
+
+
+def client_session_id(
+    client: str, headers: Headers, session_hints: Mapping[str, str]
+) -> str | None:
+    """Return the session that the client says this request belongs to, None when it says nothing.
+
+    The detected client's own source comes first, then what any client may send. A plain
+    `metadata.user_id` names a user, not a session, and is not taken.
+
+    Args:
+        client: what `detect_client` returned.
+        headers: the request's.
+        session_hints: texts that the dialect found in the body.
+    """
+    for name in _OWN_SESSION_HEADERS.get(client, ()):
+        if found := _cleaned(_first(headers, name)):
+            return found
+    generic = (
+        _first(headers, b"x-claude-code-session-id"),
+        _session_in_user_id(session_hints.get(_USER_ID, "")),
+        _first(headers, b"thread-id"),
+        _first(headers, b"session-id"),
+        session_hints.get("client_metadata.thread_id", ""),
+        session_hints.get("client_metadata.session_id", ""),
+        _first(headers, b"x-session-id"),
+        _first(headers, b"x-session-affinity"),
+        session_hints.get("prompt_cache_key", ""),
+    )
+    return next((found for text in generic if (found := _cleaned(text))), None)
+
+
+def _session_in_user_id(user_id: str) -> str:
+    """Return the session inside Claude Code's `metadata.user_id`.
+
+    It is a JSON text `{"device_id", "account_uuid", "session_id"}`, once `user_…_session_<id>`.
+    """
+    if not user_id or len(user_id) > _MAX_HINT:
+        return ""
+    if user_id.lstrip().startswith("{"):
+        try:
+            session = json.loads(user_id).get("session_id")
+        except (ValueError, RecursionError):
+            session = None
+        return session if isinstance(session, str) else ""
+    _, found, session = user_id.partition("_session_")
+    return session if found else ""
+
+
+def _posing(agent: str, headers: Headers) -> bool:
+    return agent.startswith("claude-cli/0.") and not _first(headers, b"x-claude-code-session-id")
+
+
+def _cleaned(text: str) -> str:
+    return text.strip().removeprefix("title-")[:MAX_SESSION_ID].strip()
+
+
+def _first(headers: Headers, name: bytes) -> str:
+    values = headers.get(name)
+    return values[0].decode("latin-1").strip() if values else ""

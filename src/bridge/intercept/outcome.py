@@ -1,0 +1,165 @@
+"""What an exchange came to: its end state and error type, from what was seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.dialects.interface import Reading
+from bridge.domain.clock import milliseconds_between, utc
+from bridge.domain.errors import BridgeError, UpstreamBroke, UpstreamTimedOut
+from bridge.domain.interception import Ending, EndState, Interception, Leg
+
+_MAX_MESSAGE = 1_000
+
+_BY_STATUS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "bad_request",
+    408: "timeout",
+    413: "bad_request",
+    422: "bad_request",
+    429: "rate_limited",
+    503: "overloaded",
+    504: "timeout",
+    529: "overloaded",
+}
+
+_BY_NAME = (
+    ("rate_limit", "rate_limited"),
+    ("overloaded", "overloaded"),
+    ("timeout", "timeout"),
+    ("authentication", "unauthorized"),
+    ("permission", "unauthorized"),
+    ("billing", "unauthorized"),
+    ("invalid", "bad_request"),
+    ("not_found", "bad_request"),
+    ("too_large", "bad_request"),
+    ("api_error", "server_error"),
+    ("server_error", "server_error"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known of an exchange when it ends; times in the clock's seconds."""
+
+    reading: Reading
+    partially_observed: bool
+    upstream_status: int | None
+    started: float
+    leg_started: float
+    first_byte_at: float | None
+    ended: float
+    response_sha256: str | None
+    client_sha256: str | None
+
+    @property
+    def ttfb_ms(self) -> int | None:
+        """From our having the request to the first byte of the answer's body."""
+        if self.first_byte_at is None:
+            return None
+        return milliseconds_between(self.started, self.first_byte_at)
+
+
+def ending_of(
+    seen: Seen, *, state: EndState, status: int | None, error: BridgeError | None, bytes_out: int
+) -> Ending:
+    """Return the end of an exchange.
+
+    Args:
+        seen: what is known of it.
+        state: how it ended.
+        status: what the client was answered; None for nothing.
+        error: of our own, when that is what ended it.
+        bytes_out: body bytes handed to the client.
+    """
+    error_type, error_message = error_of(seen.upstream_status or 0, seen.reading)
+    if error is not None:
+        error_type, error_message = error_type_of(error.status, None), bounded(error.message)
+    return Ending(
+        at=utc(seen.ended),
+        state=state,
+        http_status=status,
+        ttfb_ms=seen.ttfb_ms,
+        duration_ms=milliseconds_between(seen.started, seen.ended),
+        bytes_out=bytes_out,
+        response_sha256=seen.response_sha256,
+        client_sha256=seen.client_sha256,
+        response_id=seen.reading.response_id or None,
+        stop_reason=seen.reading.stop_reason,
+        error_type=error_type,
+        error_message=error_message,
+        partially_observed=seen.partially_observed,
+    )
+
+
+def leg_of(
+    seen: Seen, interception: Interception, *, state: EndState, error: BridgeError | None
+) -> Leg:
+    """Return the one round trip of an exchange that asked upstream once."""
+    return Leg(
+        n=1,
+        provider_name=interception.provider_name,
+        model=interception.model,
+        credential_hint=interception.credential_hint,
+        status=seen.upstream_status,
+        started_at=utc(seen.leg_started),
+        ttfb_ms=seen.ttfb_ms,
+        duration_ms=milliseconds_between(seen.leg_started, seen.ended),
+        outcome=_outcome(state, error),
+    )
+
+
+def _outcome(state: EndState, error: BridgeError | None) -> str:
+    if state is EndState.COMPLETED:
+        return "completed"
+    if state is not EndState.UPSTREAM_ERROR:
+        return "aborted"
+    match error:
+        case UpstreamTimedOut():
+            return "timeout"
+        case UpstreamBroke():
+            return "broke"
+        case None:
+            return "error_status"
+        case _:
+            return "unreachable"
+
+
+def error_type_of(status: int, name: str | None) -> str:
+    """Return our one-word kind of an error that a provider answered.
+
+    Args:
+        status: HTTP status; 200 for an error inside a stream.
+        name: the provider's own error type, if it gave one.
+    """
+    if name:
+        for part, kind in _BY_NAME:
+            if part in name:
+                return kind
+    if status >= 500:
+        return _BY_STATUS.get(status, "server_error")
+    return _BY_STATUS.get(status, "bad_request" if status >= 400 else "unknown")
+
+
+def error_of(status: int, reading: Reading) -> tuple[str | None, str | None]:
+    """Return error type and message of an answer; (None, None) when it holds no error."""
+    error = reading.error
+    if error is not None:
+        return error_type_of(status, error.type), bounded(error.message) or error.type
+    if status >= 400:
+        return error_type_of(status, None), None
+    return None, None
+
+
+def state_of(status: int, reading: Reading) -> EndState:
+    """Return the end state of an answer that came whole."""
+    if status >= 400 or reading.error is not None:
+        return EndState.UPSTREAM_ERROR
+    return EndState.COMPLETED
+
+
+def bounded(text: str) -> str:
+    """Return `text` cut to what a record keeps of a message."""
+    return text[:_MAX_MESSAGE]

@@ -1,0 +1,110 @@
+"""Refusals as audit rows: the first of a kind at once, the rest counted, once a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bridge.domain.clock import Clock, utc
+from bridge.domain.errors import BridgeError, Unavailable
+from bridge.domain.identity import Actor
+from bridge.domain.ids import day_of, uuid7
+from bridge.domain.records import AuditRecorded, Record
+
+WINDOW_SECONDS = 60.0
+_MAX_KINDS = 1_000
+_MAX_TEXT = 500
+
+
+@dataclass(slots=True)
+class _Folded:
+    """Refusals of one kind since the row that was written last."""
+
+    actor: Actor | None
+    error: BridgeError
+    path: str
+    source: str
+    written_at: float
+    count: int = 0
+
+
+class Refusals:
+    """Writes what was refused to the audit log, bounded in rate and in memory."""
+
+    def __init__(self, *, append: Callable[[Sequence[Record]], None], clock: Clock) -> None:
+        """Write with `append`, the journal's."""
+        self._append = append
+        self._clock = clock
+        self._kinds: dict[tuple[str, int, str, str], _Folded] = {}
+        self.lost = 0
+        """Refusals of which no row could be written."""
+
+    def note(self, error: BridgeError, *, actor: Actor | None, path: str, source: str) -> None:
+        """Note that a request was refused with `error`.
+
+        Args:
+            error: what it was answered.
+            actor: who asked, when known.
+            path: the path, without its query.
+            source: the client's address.
+        """
+        now = self._clock.seconds()
+        key = (actor.token_id if actor is not None else source, error.status, error.code, path[:64])
+        known = self._kinds.get(key)
+        if known is not None:
+            known.count += 1
+            return
+        if len(self._kinds) >= _MAX_KINDS:
+            # Somebody makes up addresses or paths: all that is left of them is a number.
+            key = ("", error.status, error.code, "")
+            if key in self._kinds:
+                self._kinds[key].count += 1
+                return
+            actor, path, source = None, "(many)", "(many)"
+        folded = _Folded(actor, error, path, source, now)
+        self._kinds[key] = folded
+        self._write(folded, count=1)
+
+    async def flush(self) -> None:
+        """Write what was counted and is a window old; forget what came no more."""
+        now = self._clock.seconds()
+        for key, folded in list(self._kinds.items()):
+            if now - folded.written_at < WINDOW_SECONDS:
+                continue
+            if folded.count == 0:
+                del self._kinds[key]
+                continue
+            self._write(folded, count=folded.count)
+            folded.count = 0
+            folded.written_at = now
+
+    def close(self) -> None:
+        """Write all that was counted."""
+        for folded in self._kinds.values():
+            if folded.count:
+                self._write(folded, count=folded.count)
+        self._kinds.clear()
+
+    def _write(self, folded: _Folded, *, count: int) -> None:
+        now = self._clock.seconds()
+        identifier = uuid7(now)
+        actor = folded.actor
+        row = AuditRecorded(
+            id=identifier,
+            day=day_of(identifier),
+            at=utc(now),
+            action="refusal",
+            actor_id=actor.id if actor is not None else None,
+            actor_name=actor.username if actor is not None else None,
+            token_id=actor.token_id if actor is not None else None,
+            target=folded.path[:_MAX_TEXT],
+            status=folded.error.status,
+            reason=folded.error.message[:_MAX_TEXT],
+            source=folded.source,
+            detail={"code": folded.error.code},
+            count=count,
+        )
+        try:
+            self._append([row])
+        except Unavailable:
+            self.lost += count

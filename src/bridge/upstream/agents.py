@@ -1,0 +1,120 @@
+"""The treq client of one provider: a pool of connections, and requests that go out exactly as told.
+
+treq rewrites URLs, asks for gzip and decodes it, keeps cookies and follows redirects. An IAgent of
+ours beneath it takes the first two back; the rest is switched off where it is called (client.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from weakref import WeakSet
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
+from zope.interface import implementer
+
+HIDDEN_ENCODING = b"x-aibridge-content-encoding"
+"""Where a response's Content-Encoding is kept while treq must not see it."""
+
+_MAX_IDLE_CONNECTIONS = 512
+
+
+class Pool(HTTPConnectionPool):
+    """A connection pool that knows which connections it has handed out before."""
+
+    def __init__(self, reactor: Any, *, keepalive_seconds: float) -> None:
+        """Keep unused connections for `keepalive_seconds`; 0 keeps none."""
+        super().__init__(reactor, persistent=keepalive_seconds > 0)
+        self.maxPersistentPerHost = _MAX_IDLE_CONNECTIONS
+        self.cachedConnectionTimeout = keepalive_seconds  # type: ignore[assignment]  # any number
+        # Twisted's own retry is for GET only, and silent; client.py retries what it may.
+        self.retryAutomatically = False
+        self._seen: WeakSet[Any] = WeakSet()
+        self.last_reused = False
+        """Whether the connection handed out last had been used before."""
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """Hand out a connection, and note whether it is a used one."""
+        found = super().getConnection(key, endpoint)
+
+        def note(connection: Any) -> Any:
+            self.last_reused = connection in self._seen
+            self._seen.add(connection)
+            return connection
+
+        return found.addCallback(note)
+
+
+class ExactAgent(Agent):
+    """An Agent to one origin that sends a request target byte for byte."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        origin: bytes,
+        pool: Pool,
+        tls: IPolicyForHTTPS,
+        connect_seconds: float,
+    ) -> None:
+        """Talk to `origin` (`https://host:port`)."""
+        super().__init__(reactor, contextFactory=tls, connectTimeout=connect_seconds, pool=pool)
+        self._pool_of_ours = pool
+        self._origin = URI.fromBytes(origin)
+        self._key = (self._origin.scheme, self._origin.host, self._origin.port)
+        self._endpoint = self._getEndpoint(self._origin)
+
+    def send(
+        self, method: bytes, target: bytes, headers: Headers, body: IBodyProducer | None
+    ) -> Deferred[IResponse]:
+        """Send a request with `target` as its request target."""
+        # The one step that Agent does not offer by a public name: the public one parses the URL and
+        # writes it anew.
+        return self._requestWithEndpoint(
+            self._key, self._endpoint, method, self._origin, headers, body, target
+        )
+
+
+@implementer(IAgent)
+class _OneRequest:
+    """What treq talks to: puts back the target and hides the encodings, for one request."""
+
+    def __init__(self, agent: ExactAgent, target: bytes) -> None:
+        self._agent = agent
+        self._target = target
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,  # noqa: ARG002 - treq's rewriting of it
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Send it with the raw target; `uri` is treq's rewriting of it."""
+        sent = headers if headers is not None else Headers()
+        sent.setRawHeaders(b"accept-encoding", [b"identity"])
+        return self._agent.send(method, self._target, sent, bodyProducer).addCallback(
+            _hide_encoding
+        )
+
+
+def build_client(agent: ExactAgent, target: bytes) -> HTTPClient:
+    """Return a treq client for one request to `target`; cookies are never kept nor sent."""
+    return HTTPClient(_OneRequest(agent, target), cookiejar=_NO_COOKIES)  # type: ignore[arg-type]  # any jar
+
+
+_NO_COOKIES = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
+def _hide_encoding(response: IResponse) -> IResponse:
+    values = response.headers.getRawHeaders(b"content-encoding")
+    if values:
+        response.headers.setRawHeaders(HIDDEN_ENCODING, values)
+        response.headers.removeHeader(b"content-encoding")
+    return response

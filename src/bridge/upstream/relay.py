@@ -1,0 +1,286 @@
+"""The relay: an answer's bytes from upstream to the client, with back-pressure both ways.
+
+It knows nothing of what the bytes mean. A look at each chunk says whether it ends the answer; such
+a chunk, and one that completes the announced length, is held until the end has been written down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from zope.interface import implementer
+
+_SHORTEST_WAIT_SECONDS = 0.01
+AFTER_END_SECONDS = 10.0
+"""How long an upstream may keep its connection open once the client has the end of the answer."""
+
+
+class Finish(Enum):
+    """How the bytes stopped coming."""
+
+    COMPLETE = auto()
+    """Upstream ended the body as HTTP says it should."""
+    BROKE = auto()
+    """The connection went away in the middle."""
+    IDLE = auto()
+    """Upstream was quiet for too long."""
+    STALLED = auto()
+    """The client did not read for too long."""
+    OVERTIME = auto()
+    """The whole exchange took too long."""
+    WITHHELD = auto()
+    """The end could not be written down, so the client must not see it."""
+    STOPPED = auto()
+    """We were told to stop."""
+
+
+class Downstream(Protocol):
+    """The client's side of an answer that has been started."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the body."""
+
+    def register(self, producer: IPushProducer) -> None:
+        """Pause and resume `producer` as the client reads."""
+
+    def unregister(self) -> None:
+        """Forget the producer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayLimits:
+    """Seconds; each ends the relay when it fires."""
+
+    upstream_idle: float
+    client_stall: float
+    exchange: float
+    ping: float
+    """Quiet time after which `between` is asked for something to say; 0 for never."""
+
+
+@implementer(IPushProducer)
+class Relay(TwistedProtocol):
+    """Relays one body; `done` fires once with how it stopped, after everything is let go."""
+
+    def __init__(
+        self,
+        *,
+        downstream: Downstream,
+        length: int | None,
+        look: Callable[[bytes], bool],
+        ending: Callable[[], Deferred[None]],
+        between: Callable[[], bytes],
+        clock: IReactorTime,
+        started: float,
+        limits: RelayLimits,
+    ) -> None:
+        """Get ready for the body.
+
+        Args:
+            downstream: an answer whose head has been sent.
+            length: the announced length of the body, if any.
+            look: sees each chunk before it is written; returns whether it ends the answer.
+            ending: called once, before the last bytes are written; they wait for its Deferred.
+            between: returns whole events of ours that may be written now, or b"".
+            clock: for the limits.
+            started: when the exchange began, in the clock's seconds.
+            limits: how long to wait for what.
+        """
+        self.done: Deferred[Finish] = Deferred(lambda _: self.stop())
+        self.bytes_from_upstream = 0
+        self.bytes_to_client = 0
+        """Handed over, or held only until the end is written down."""
+        self.first_byte_at: float | None = None
+        self.ended = False
+        """Whether `ending` has been called."""
+        self._downstream = downstream
+        self._length = length
+        self._look = look
+        self._ending = ending
+        self._between = between
+        self._clock = clock
+        self._started = started
+        self._limits = limits
+        self._sha256 = hashlib.sha256()
+        self._client_sha256: Any = None
+        self._held: list[bytes] | None = None
+        self._lost: Failure | None = None
+        self._settled = False
+        self._paused_at: float | None = None
+        self._last_byte = self._last_write = clock.seconds()
+        self._timer: IDelayedCall | None = None
+
+    @property
+    def response_sha256(self) -> str | None:
+        """Hex digest of what upstream sent; None for nothing."""
+        return self._sha256.hexdigest() if self.bytes_from_upstream else None
+
+    @property
+    def client_sha256(self) -> str | None:
+        """Hex digest of what the client got, when it is not the same."""
+        return self._client_sha256.hexdigest() if self._client_sha256 is not None else None
+
+    def stop(self) -> None:
+        """Close upstream at once; `done` fires with STOPPED unless it has fired."""
+        self._settle(Finish.STOPPED)
+
+    def insert(self, event: bytes) -> None:
+        """Write an event of ours, which upstream did not send."""
+        self.count_in(event)
+        self._downstream.write(event)
+
+    def count_in(self, event: bytes) -> None:
+        """Count an event of ours as handed to the client; somebody else writes it."""
+        if self._client_sha256 is None:
+            self._client_sha256 = self._sha256.copy()
+        self._client_sha256.update(event)
+        self.bytes_to_client += len(event)
+        self._last_write = self._clock.seconds()
+
+    # From upstream
+
+    def connectionMade(self) -> None:
+        """Take the client's pace."""
+        self._downstream.register(self)
+        self._wait()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Look at a chunk, and write it in the same turn unless it is the last."""
+        if self._settled:
+            return
+        self._last_byte = self._clock.seconds()
+        if self.first_byte_at is None:
+            self.first_byte_at = self._last_byte
+        self.bytes_from_upstream += len(data)
+        self._sha256.update(data)
+        last = self._look(data)
+        self.bytes_to_client += len(data)
+        if self._client_sha256 is not None:
+            self._client_sha256.update(data)
+        if self._held is not None:
+            self._held.append(data)
+        elif (last or self.bytes_from_upstream == self._length) and not self.ended:
+            self._hold(data)
+        else:
+            self._last_write = self._last_byte
+            self._downstream.write(data)
+
+    def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
+        """Finish, now or when the end has been written down."""
+        self._lost = reason
+        if self._held is None:
+            self._settle(self._how_lost())
+
+    # From the client
+
+    def pauseProducing(self) -> None:
+        """The client's buffers are full."""
+        if self._paused_at is None:
+            self._paused_at = self._clock.seconds()
+            self._upstream("pauseProducing")
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        if self._paused_at is not None:
+            self._paused_at = None
+            self._last_byte = self._last_write = self._clock.seconds()
+            if self._held is None:
+                self._upstream("resumeProducing")
+
+    def stopProducing(self) -> None:
+        """The client has gone."""
+        self.stop()
+
+    def _hold(self, data: bytes) -> None:
+        self._held = [data]
+        self.ended = True
+        self._ending().addCallbacks(self._release, self._withhold)
+        if self._held is not None:
+            self._upstream("pauseProducing")
+
+    def _release(self, _: None) -> None:
+        held, self._held = self._held, None
+        if self._settled or held is None:
+            return
+        self._last_write = self._clock.seconds()
+        self._downstream.write(b"".join(held))
+        if self._lost is not None:
+            self._settle(self._how_lost())
+        elif self._paused_at is None:
+            self._upstream("resumeProducing")
+
+    def _withhold(self, _: Failure) -> None:
+        self._held = None
+        self._settle(Finish.WITHHELD)
+
+    def _how_lost(self) -> Finish:
+        assert self._lost is not None  # noqa: S101 - both callers have just seen it
+        complete = self._lost.check(ResponseDone, PotentialDataLoss) is not None
+        return Finish.COMPLETE if complete else Finish.BROKE
+
+    def _wait(self) -> None:
+        self._timer = self._clock.callLater(
+            max(_SHORTEST_WAIT_SECONDS, self._deadline() - self._clock.seconds()),
+            self._look_at_clock,
+        )
+
+    def _deadline(self) -> float:
+        """Return when the next limit may fire; what has happened since is seen then."""
+        if self._paused_at is not None:
+            quiet = self._paused_at + self._limits.client_stall
+        else:
+            quiet = self._last_byte + self._idle()
+            if self._limits.ping and not self.ended:
+                quiet = min(quiet, self._last_write + self._limits.ping)
+        return min(quiet, self._started + self._limits.exchange)
+
+    def _look_at_clock(self) -> None:
+        now = self._clock.seconds()
+        if now >= self._started + self._limits.exchange:
+            self._settle(Finish.OVERTIME)
+        elif self._paused_at is not None:
+            if now >= self._paused_at + self._limits.client_stall:
+                self._settle(Finish.STALLED)
+        elif now >= self._last_byte + self._idle():
+            # Whoever has the whole answer need not hear that upstream did not hang up.
+            self._settle(Finish.COMPLETE if self.ended else Finish.IDLE)
+        elif self._limits.ping and not self.ended and now >= self._last_write + self._limits.ping:
+            event = self._between()
+            if event:
+                self.insert(event)
+            else:
+                self._last_write = now
+        if not self._settled:
+            self._wait()
+
+    def _idle(self) -> float:
+        idle = self._limits.upstream_idle
+        return min(idle, AFTER_END_SECONDS) if self.ended else idle
+
+    def _upstream(self, order: str) -> None:
+        transport = self.transport
+        if transport is not None and self._lost is None:
+            getattr(transport, order)()
+
+    def _settle(self, finish: Finish) -> None:
+        """Let go of everything, then say so; nothing touches the client's side afterwards."""
+        if self._settled:
+            return
+        self._settled = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._downstream.unregister()
+        if self._lost is None and self.transport is not None:
+            self.transport.loseConnection()
+        if not self.done.called:
+            self.done.callback(finish)

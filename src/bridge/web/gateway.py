@@ -1,0 +1,386 @@
+"""The data plane: from a request at a provider's path to a running, recorded exchange.
+
+Two steps. `arrive` decides when the headers are in: provider, route, token. `serve` goes on when
+the body is there: read, admit, write down, run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThreadPool
+
+from bridge.auth.authentication import Authenticated, Directory, authenticate
+from bridge.auth.token import contains_token_shape
+from bridge.dialects.interface import Dialect, RequestSummary
+from bridge.domain.clients import client_session_id, detect_client
+from bridge.domain.clock import utc
+from bridge.domain.errors import BadRequest, BridgeError, Forbidden, NotFound, Unavailable
+from bridge.domain.identity import Credential, Scope
+from bridge.domain.ids import uuid7
+from bridge.domain.interception import Api, Interception
+from bridge.intercept.interceptor import Exchange, Interceptor
+from bridge.policy.admission import Admission
+from bridge.providers.interface import Provider, Route
+from bridge.recording.recorder import Recorder
+from bridge.recording.refusals import Refusals
+from bridge.upstream.client import Outgoing, UpstreamClient
+from bridge.web.answer import ClientAnswer, error_headers
+from bridge.web.router import Router
+from bridge.web.site import Arrival, BridgeRequest, Refusal, RequestHead
+from bridge.wire.encodings import decode_body
+from bridge.wire.headers import Header, first, request_headers
+from bridge.wire.paths import collapsed, safe, safe_query, split_target
+
+PREFIXES = (b"/api/v2/aibridge", b"/api/v2/ai-gateway")
+"""Where providers are served besides `/<provider>`."""
+
+_READ_IN_THREAD_BYTES = 1024 * 1024
+# Reading a larger body takes longer than the reactor may be kept.
+_MAX_USER_AGENT = 1_000
+_MAX_MODEL = 500
+_PROBES = (b"/", b"/api/hello")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """A provider that is served, and the connections to it."""
+
+    provider: Provider
+    client: UpstreamClient
+    actor_headers: tuple[str, str] | None = None
+    """Names of the headers that tell the user's id and name, "" to leave one out; None for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request's head asks for."""
+
+    upstream: Upstream
+    route: Route | None
+    """None for a probe, which is answered here."""
+    path_and_query: bytes
+    authenticated: Authenticated | None
+    """None for a probe."""
+
+
+class Gateway:
+    """Serves the providers' paths."""
+
+    def __init__(
+        self,
+        *,
+        upstreams: Sequence[Upstream],
+        dialects: Mapping[Api, Dialect],
+        directory: Directory,
+        allow_byok: bool,
+        enabled: bool,
+        max_body_bytes: int,
+        admission: Admission,
+        recorder: Recorder,
+        refusals: Refusals,
+        interceptor: Interceptor,
+        reactor: Any,
+        behind_proxy: bool = False,
+    ) -> None:
+        """Serve `upstreams`.
+
+        Args:
+            upstreams: what is served, by the provider's name.
+            dialects: the API families that can be read.
+            directory: who knows the tokens.
+            allow_byok: whether users may send provider credentials of their own.
+            enabled: when false, every request is answered 503.
+            max_body_bytes: limit of a request body, encoded and decoded.
+            admission: whether there is room.
+            recorder: begins the records.
+            refusals: notes what is refused.
+            interceptor: runs the exchanges.
+            reactor: time and threads.
+            behind_proxy: take the client's address from X-Forwarded-For.
+        """
+        self._upstreams = {each.provider.name.encode("ascii"): each for each in upstreams}
+        self._dialects = dialects
+        self._directory = directory
+        self._allow_byok = allow_byok
+        self._enabled = enabled
+        self._max_body_bytes = max_body_bytes
+        self._admission = admission
+        self._recorder = recorder
+        self._refusals = refusals
+        self._interceptor = interceptor
+        self._reactor = reactor
+        self._clock: IReactorTime = reactor
+        self._behind_proxy = behind_proxy
+        self.app = Router()
+        self.app.route("/", branch=True)(self.serve)
+
+    def upstream_at(self, target: bytes) -> tuple[Upstream, bytes] | None:
+        """Return the provider that a request target names, and what comes after its name.
+
+        None when the target is not the data plane's. The rest begins with a slash, and keeps its
+        query; slashes doubled directly after the name are one.
+        """
+        for prefix in PREFIXES:
+            if target.startswith(prefix + b"/"):
+                target = target[len(prefix) :]
+                break
+        path, query = split_target(target)
+        name, _, rest = path[1:].partition(b"/")
+        upstream = self._upstreams.get(name) if path.startswith(b"/") else None
+        return None if upstream is None else (upstream, collapsed(rest) + query)
+
+    def arrive(self, head: RequestHead, upstream: Upstream, rest: bytes) -> Arrival:
+        """Decide whether the body of a request for `rest` at `upstream` may come.
+
+        Raises:
+            Unavailable: switched off, or no token can be known yet.
+            NotFound: the path or the method is not served.
+            BadRequest: the credentials are contradictory.
+            Unauthenticated: no good token.
+            Forbidden: a token for management, or an own credential that is not allowed.
+        """
+        if not self._enabled:
+            raise Unavailable("The AI gateway is switched off here (aibridge.enabled).")
+        path, query = split_target(rest)
+        if not safe(path) or not safe_query(query):
+            raise NotFound("There is nothing at this path.")
+        if contains_token_shape(rest):
+            raise BadRequest("A bridge token belongs in a header, never in the URL.")
+        if head.method == b"HEAD" and path in _PROBES:
+            return self._arrival(upstream, None, rest, None)
+        route = _route(upstream.provider, head.method, path)
+        authenticated = authenticate(head.by_name(), self._directory, allow_byok=self._allow_byok)
+        if authenticated.actor.scope is not Scope.INFERENCE:
+            raise Forbidden(
+                "This token is for management. Make one to send requests with: "
+                "`aibridge token create --scope inference`."
+            )
+        return self._arrival(upstream, route, rest, authenticated)
+
+    def refusal(self, head: RequestHead, upstream: Upstream, error: BridgeError) -> Refusal:
+        """Return `error` as a whole answer in the caller's shape, and note it."""
+        request_id = str(uuid7(self._clock.seconds()))
+        self._note(head, error, None)
+        return Refusal(
+            status=error.status,
+            headers=error_headers(error, request_id.encode("ascii")),
+            body=self._shape(upstream).error_body(error, request_id),
+        )
+
+    async def serve(self, request: BridgeRequest) -> None:
+        """Answer a request whose body is there."""
+        head, asked = _asked(request)
+        if asked.route is None or asked.authenticated is None:
+            request.setHeader(b"content-length", b"0")
+            request.setHeader(b"x-content-type-options", b"nosniff")
+            request.finish()
+            return
+        started = self._clock.seconds()
+        identifier = uuid7(started)
+        answer = ClientAnswer(request, str(identifier))
+        try:
+            exchange, ticket = await self._accepted(
+                request, head, asked, answer, identifier, started
+            )
+        except BridgeError as error:
+            request.body.drop()
+            self._note(head, error, asked.authenticated)
+            shape = self._shape(asked.upstream, asked.route)
+            answer.refuse(error, shape.error_body(error, str(identifier)))
+            return
+        try:
+            await self._interceptor.run(exchange)
+            if answer.cut_short:
+                await answer.closed()  # or Klein would end the answer after all
+        except CancelledError:
+            return  # the client has gone, and that is written down
+        finally:
+            ticket.release()
+
+    async def _accepted(
+        self,
+        request: BridgeRequest,
+        head: RequestHead,
+        asked: Asked,
+        answer: ClientAnswer,
+        identifier: UUID,
+        started: float,
+    ) -> tuple[Exchange, Any]:
+        """Read, admit, and write down that the request was accepted."""
+        route, authenticated = asked.route, asked.authenticated
+        assert route is not None and authenticated is not None  # noqa: S101 - see serve
+        provider = asked.upstream.provider
+        dialect = self._dialects[route.api] if route.api is not None else None
+        summary = await self._read(dialect, head, request.body.content)
+        credential = provider.credential(authenticated.user_credential)
+        ticket = self._admission.admit(authenticated.actor)
+        try:
+            recording = self._recorder.begin(
+                _interception(
+                    identifier=identifier,
+                    started=started,
+                    head=head,
+                    asked=asked,
+                    credential=credential,
+                    summary=summary,
+                    bytes_in=request.body.size,
+                )
+            )
+        except BridgeError:
+            ticket.release()
+            raise
+        exchange = Exchange(
+            recording=recording,
+            client=asked.upstream.client,
+            outgoing=Outgoing(
+                method=head.method,
+                target=provider.target(asked.path_and_query),
+                headers=_outgoing_headers(head, asked.upstream, authenticated, credential),
+                body=request.body,
+            ),
+            dialect=dialect,
+            error_dialect=self._shape(asked.upstream, route),
+            answer=answer,
+            request_id=str(identifier),
+            started=started,
+        )
+        return exchange, ticket
+
+    async def _read(
+        self, dialect: Dialect | None, head: RequestHead, body: bytes
+    ) -> RequestSummary:
+        """Return what we need to know of a body; nothing of a passthrough's."""
+        if dialect is None:
+            return RequestSummary(
+                model="", streaming=False, prompt=None, correlating_tool_call_id=None
+            )
+        encoding = first(head.headers, b"content-encoding") or b""
+
+        def read() -> RequestSummary:
+            return dialect.summarize(decode_body(body, encoding, limit=self._max_body_bytes))
+
+        if len(body) < _READ_IN_THREAD_BYTES and not encoding:
+            return read()
+        return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+
+    def _arrival(
+        self,
+        upstream: Upstream,
+        route: Route | None,
+        rest: bytes,
+        authenticated: Authenticated | None,
+    ) -> Arrival:
+        asked = Asked(
+            upstream=upstream, route=route, path_and_query=rest, authenticated=authenticated
+        )
+        return Arrival(max_body_bytes=self._max_body_bytes, place=asked)
+
+    def _shape(self, upstream: Upstream, route: Route | None = None) -> Dialect:
+        api = route.api if route is not None and route.api is not None else None
+        return self._dialects[api or upstream.provider.error_api]
+
+    def _note(
+        self, head: RequestHead, error: BridgeError, authenticated: Authenticated | None
+    ) -> None:
+        self._refusals.note(
+            error,
+            actor=authenticated.actor if authenticated is not None else None,
+            path=split_target(head.target)[0].decode("latin-1"),
+            source=client_address(head, behind_proxy=self._behind_proxy),
+        )
+
+
+def client_address(head: RequestHead, *, behind_proxy: bool) -> str:
+    """Return where a request comes from; behind a proxy, what the proxy says of it."""
+    if behind_proxy:
+        forwarded = first(head.headers, b"x-forwarded-for")
+        if forwarded:
+            # The proxy appends whom it saw; what stands before that, anybody can have written.
+            return forwarded.rsplit(b",", 1)[-1].strip().decode("latin-1")[:64]
+    return head.peer
+
+
+def _asked(request: BridgeRequest) -> tuple[RequestHead, Asked]:
+    assert request.head is not None  # noqa: S101 - the channel sets it before the request is made
+    assert request.arrival is not None  # noqa: S101 - likewise
+    place = request.arrival.place
+    assert isinstance(place, Asked)  # noqa: S101 - root.py sends us nothing else
+    return request.head, place
+
+
+def _route(provider: Provider, method: bytes, path: bytes) -> Route:
+    """Return the route for a request.
+
+    Raises:
+        NotFound: there is none, or not for this method.
+    """
+    matching = [route for route in provider.routes if route.matches(path)]
+    for route in matching:
+        if method in route.methods:
+            return route
+    if matching:
+        methods = ", ".join(sorted(m.decode() for route in matching for m in route.methods))
+        raise NotFound(f"This path takes only {methods}.")
+    raise NotFound(f"The provider {provider.name} is not served at this path.")
+
+
+def _outgoing_headers(
+    head: RequestHead, upstream: Upstream, authenticated: Authenticated, credential: Credential
+) -> Sequence[Header]:
+    actor = authenticated.actor
+    told: list[Header] = []
+    if upstream.actor_headers is not None:
+        values = (str(actor.id), actor.username)
+        told = [
+            (name.lower().encode("ascii"), value.encode("ascii"))
+            for name, value in zip(upstream.actor_headers, values, strict=True)
+            if name
+        ]
+    remove = authenticated.remove | {name for name, _ in told}
+    passing = request_headers(head.headers, remove=frozenset(remove))
+    return [*passing, *upstream.provider.headers(credential), *told]
+
+
+def _interception(
+    *,
+    identifier: UUID,
+    started: float,
+    head: RequestHead,
+    asked: Asked,
+    credential: Credential,
+    summary: RequestSummary,
+    bytes_in: int,
+) -> Interception:
+    route, authenticated = asked.route, asked.authenticated
+    assert route is not None and authenticated is not None  # noqa: S101 - see serve
+    by_name = head.by_name()
+    client = detect_client(by_name)
+    user_agent = first(head.headers, b"user-agent") or b""
+    return Interception(
+        id=identifier,
+        started_at=utc(started),
+        traffic=route.traffic,
+        actor=authenticated.actor,
+        provider=asked.upstream.provider.family,
+        provider_name=asked.upstream.provider.name,
+        api=route.api,
+        method=head.method.decode("latin-1"),
+        route=route.pattern,
+        model=summary.model[:_MAX_MODEL],
+        streaming=summary.streaming,
+        client=client,
+        client_session_id=client_session_id(client, by_name, summary.session_hints),
+        user_agent=user_agent.decode("utf-8", "replace")[:_MAX_USER_AGENT],
+        correlating_tool_call_id=summary.correlating_tool_call_id,
+        credential_kind=credential.kind,
+        credential_hint=credential.hint,
+        prompt=summary.prompt,
+        bytes_in=bytes_in,
+        partially_observed=summary.partially_observed,
+    )

@@ -1,0 +1,62 @@
+"""The root: tells the data plane from management by the raw path, before anything is decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.web.resource import Resource
+
+from bridge.domain.errors import BridgeError
+from bridge.web.gateway import Asked, Gateway
+from bridge.web.router import Problem, Router
+from bridge.web.site import Arrival, BridgeRequest, Refusal, RequestHead
+
+MAX_MANAGEMENT_BODY_BYTES = 256 * 1024
+
+
+class Root(Resource):
+    """Everything on `listen`: the providers' paths, and the rest."""
+
+    isLeaf = True
+
+    def __init__(self, *, gateway: Gateway, management: Router) -> None:
+        """Serve both."""
+        super().__init__()
+        self._gateway = gateway
+        self._data_plane = gateway.app.resource()
+        self._management = management.resource()
+
+    def render(self, request: BridgeRequest) -> Any:
+        """Hand `request` to whom it was let in for."""
+        # Which program and version we are is nobody's business; upstream's own word is relayed.
+        request.responseHeaders.removeHeader(b"server")
+        if request.arrival is not None and isinstance(request.arrival.place, Asked):
+            return self._data_plane.render(request)
+        return self._management.render(request)
+
+
+class RootGate:
+    """Decides about heads for both sides."""
+
+    def __init__(self, *, gateway: Gateway) -> None:
+        """Ask `gateway` about its own paths; let the rest in, where each route asks for itself."""
+        self._gateway = gateway
+
+    def arrive(self, head: RequestHead) -> Arrival:
+        """Let a request in; any BridgeError keeps it out."""
+        found = self._gateway.upstream_at(head.target)
+        if found is None:
+            return Arrival(max_body_bytes=MAX_MANAGEMENT_BODY_BYTES, place=None, query_is_ours=True)
+        return self._gateway.arrive(head, *found)
+
+    def refusal(self, head: RequestHead, error: BridgeError) -> Refusal:
+        """Return the answer for a request that is kept out."""
+        found = self._gateway.upstream_at(head.target)
+        if found is not None:
+            return self._gateway.refusal(head, found[0], error)
+        return Refusal(
+            status=error.status,
+            headers=[(b"content-type", b"application/json"), (b"cache-control", b"no-store")],
+            body=msgspec.json.encode(Problem(message=error.message)),
+        )

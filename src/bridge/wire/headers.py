@@ -1,0 +1,102 @@
+"""Which headers pass: deny lists in both directions, everything else as it came.
+
+Source: RFC 9110 section 7.6.1 and RFC 9112 section 9.6 (read 2026-11-23) for the connection's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+Header = tuple[bytes, bytes]
+"""Lower-case name and value."""
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""About one connection, so never about the next."""
+
+_OUR_PREFIXES = (b"x-aibridge-", b"x-ai-bridge-")
+
+_REQUEST_DENIED = HOP_BY_HOP | {
+    # Written anew for the upstream connection.
+    b"host",
+    b"content-length",
+    b"accept-encoding",
+    b"expect",
+    # Of our origin, not of the provider's; and where the caller sits in the company's network.
+    b"cookie",
+    b"forwarded",
+    b"via",
+    b"x-real-ip",
+    b"x-client-ip",
+    b"true-client-ip",
+    b"cf-connecting-ip",
+}
+_REQUEST_DENIED_PREFIXES = (*_OUR_PREFIXES, b"x-forwarded-", b"x-original-")
+
+_RESPONSE_DENIED = HOP_BY_HOP | {
+    # Would act on our origin.
+    b"set-cookie",
+    b"set-cookie2",
+    b"alt-svc",
+    b"strict-transport-security",
+    b"clear-site-data",
+    b"nel",
+    b"report-to",
+    b"reporting-endpoints",
+    # Written anew for the client's connection.
+    b"content-length",
+}
+_RESPONSE_DENIED_PREFIXES = (*_OUR_PREFIXES, b"access-control-")
+
+
+def request_headers(headers: Iterable[Header], *, remove: frozenset[bytes]) -> list[Header]:
+    """Return what of a client's headers goes to a provider, in order.
+
+    Args:
+        headers: as they came; names lower-case.
+        remove: further names that stay here, such as those that hold the bridge token.
+    """
+    return _passing(list(headers), _REQUEST_DENIED | remove, _REQUEST_DENIED_PREFIXES)
+
+
+def response_headers(headers: Iterable[Header]) -> list[Header]:
+    """Return what of a provider's headers goes to the client, in order."""
+    return _passing(list(headers), _RESPONSE_DENIED, _RESPONSE_DENIED_PREFIXES)
+
+
+def first(headers: Sequence[Header], name: bytes) -> bytes | None:
+    """Return the first value of `name`, None when there is none."""
+    return next((value for key, value in headers if key == name), None)
+
+
+def media_type(content_type: bytes | None) -> bytes:
+    """Return a Content-Type without its parameters, lower-case; b"" for none."""
+    return content_type.split(b";", 1)[0].strip().lower() if content_type else b""
+
+
+def _passing(
+    headers: list[Header], denied: frozenset[bytes], prefixes: tuple[bytes, ...]
+) -> list[Header]:
+    named = connection_options(value for name, value in headers if name == b"connection")
+    if named:
+        denied |= named
+    return [each for each in headers if each[0] not in denied and not each[0].startswith(prefixes)]
+
+
+def connection_options(values: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the header names that Connection headers list: they too are of one connection only."""
+    options = chain.from_iterable(value.split(b",") for value in values)
+    return frozenset(option.strip().lower() for option in options) - {b"", b"close"}
