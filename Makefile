@@ -1,0 +1,46 @@
+# make run    starts the bridge on its embedded database
+# make test   runs the whole test suite
+# make lint   checks style, types and floors
+# make bench  compares the bridge with bare Klein + treq and nginx
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint bench requirements clean
+
+run: $(VENV)/.runtime
+	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
+
+test: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m twisted.trial --reporter=text tests
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m benchmarks
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "AI Bridge needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+
+# The versions of requirements.txt, checked by hash; the bridge itself from this checkout.
+$(VENV)/.runtime: setup.cfg pyproject.toml requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@
+
+# Writes requirements.txt anew from setup.cfg: newest versions, with their hashes.
+requirements: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --output-file requirements.txt setup.cfg
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info _trial_temp*

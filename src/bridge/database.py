@@ -1,0 +1,164 @@
+"""The bridge's database: embedded or not, made ready in the background, away whenever it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+
+from bridge.domain.identity import Secret
+from bridge.store.embedded import EmbeddedServer
+from bridge.store.errors import StoreUnavailable
+from bridge.store.migrations import migrate
+from bridge.store.pool import Cursor, Pool
+
+T = TypeVar("T")
+
+EMBEDDED = "embedded"
+_CONNECTIONS = 6
+# One writes, one listens, one follows sessions, the rest answers management.
+_FIRST_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 15.0
+
+
+class Database:
+    """What everything that needs SQL talks to; before `start` has come back it is unavailable."""
+
+    def __init__(
+        self,
+        *,
+        address: Secret,
+        data_dir: Path,
+        run_as: str,
+        statement_seconds: float,
+        reactor: Any,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            address: `embedded`, or a postgresql:// URL.
+            data_dir: where the embedded database lives.
+            run_as: system user of the embedded database when we are root; "" chooses.
+            statement_seconds: limit of one statement.
+            reactor: processes, connections and time.
+            log: bound logger.
+        """
+        self.embedded = address.reveal() == EMBEDDED
+        self._address = address
+        self._statement_seconds = statement_seconds
+        self._reactor = reactor
+        self._log = log
+        self._server = (
+            EmbeddedServer(data_dir=data_dir, run_as=run_as, reactor=reactor, log=log)
+            if self.embedded
+            else None
+        )
+        self._pool: Pool | None = None
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
+        self._waiting: Deferred[None] | None = None
+        self._stopping = False
+        self._problem: str | None = "it is still being started"
+
+    async def start(self) -> None:
+        """Come back when the database can be used; try again for as long as it is merely away.
+
+        Raises:
+            StoreError: trying again cannot help; the message says what to do.
+        """
+        delay = _FIRST_RETRY_SECONDS
+        while not self._stopping:
+            try:
+                await self._open()
+                return
+            except StoreUnavailable as error:
+                self._problem = error.message
+                self._log.warning(
+                    "database not available", reason=error.message, retry_seconds=delay
+                )
+            self._waiting = deferLater(self._reactor, delay)
+            try:
+                await self._waiting
+            except CancelledError:
+                return
+            delay = min(delay * 2, _LONGEST_RETRY_SECONDS)
+
+    async def stop(self) -> None:
+        """Close the connections, then stop a server of ours."""
+        self._stopping = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+        pool, self._pool = self._pool, None
+        self._problem = "the bridge is stopping"
+        if pool is not None:
+            await pool.close()
+        if self._server is not None:
+            await self._server.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it could be used a moment ago."""
+        return self._pool is not None and self._pool.connected
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be used, a sentence; None when it can."""
+        return self._problem if self._pool is None else self._pool.problem
+
+    async def transaction(
+        self, work: Callable[[Cursor], Awaitable[T]], *, read_only: bool = False
+    ) -> T:
+        """Run `work` in one transaction.
+
+        Raises:
+            StoreUnavailable: not started yet, or the server is away.
+            StoreError: the server refused a statement.
+        """
+        return await self._ready_pool().transaction(work, read_only=read_only)
+
+    async def autocommit(self, work: Callable[[Cursor], Awaitable[T]]) -> T:
+        """Run `work` outside a transaction, as partitions want it.
+
+        Raises:
+            StoreUnavailable: not started yet, or the server is away.
+            StoreError: the server refused a statement.
+        """
+        return await self._ready_pool().autocommit(work)
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        """Call `callback` at every NOTIFY on `channel`, and whenever one may have been missed."""
+        self._listeners.append((channel, callback))
+        if self._pool is not None:
+            self._pool.listen(channel, callback)
+
+    def _ready_pool(self) -> Pool:
+        if self._pool is None:
+            msg = f"The database cannot be used: {self._problem}."
+            raise StoreUnavailable(msg)
+        return self._pool
+
+    async def _open(self) -> None:
+        dsn = self._address.reveal() if self._server is None else await self._server.start()
+        pool = Pool(
+            dsn=dsn,
+            reactor=self._reactor,
+            size=_CONNECTIONS,
+            statement_seconds=self._statement_seconds,
+            log=self._log,
+        )
+        try:
+            await pool.start()
+            await migrate(pool)
+        except BaseException:
+            await pool.close()
+            raise
+        if self._stopping:
+            await pool.close()
+            return
+        self._pool, self._problem = pool, None
+        for channel, callback in self._listeners:
+            pool.listen(channel, callback)
