@@ -18,9 +18,12 @@ from bridge.domain.identity import Secret
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LONGEST_NAME = 63
 RESERVED_NAMES = frozenset(
-    "api ui healthz readyz metrics static v1 mcp .well-known interceptions sessions models clients "
-    "providers usage search users tokens audit keys proxy serve".split()  # noqa: SIM905 (readable)
-)
+    {
+        "api", "ui", "healthz", "readyz", "metrics", "static", "v1", "mcp", ".well-known",
+        "interceptions", "sessions", "models", "clients", "providers", "usage", "search", "users",
+        "tokens", "audit", "keys", "proxy", "serve",
+    }
+)  # fmt: skip
 """First path segments that are, or may become, our own."""
 _BASE_URLS = {
     "anthropic": options.ANTHROPIC_BASE_URL.default,
@@ -145,11 +148,11 @@ def _join(entries: list[Entry], established: _Established, problems: list[str]) 
     key, address = established.key, established.base_url
     if position is None:
         if established.always or established.given:
-            origin = key.origin if established.key_meant or not address.given else address.origin
+            said = address if address.given else key
             entries.append(
                 Entry(
-                    label=address.path if address.given else key.path,
-                    origin=origin,
+                    label=said.path,
+                    origin=said.origin,
                     name=established.name,
                     type=established.name,
                     base_url=address.value,
