@@ -62,6 +62,12 @@ class Reader(Protocol):
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event (name b"" when it had none); return what it completed."""
 
+    def rest(self, name: bytes, data: bytes) -> Sequence[Observation]:
+        """Take what stood after the last blank line of a stream that has ended.
+
+        It counts as an event when it is a whole one; one that was cut says nothing.
+        """
+
     def document(self, body: bytes, status: int) -> Sequence[Observation]:
         """Take a whole non-streaming answer, error bodies included; return what it holds."""
 

@@ -1,4 +1,4 @@
-"""Which tool asks, and which of its sessions it says this is; best effort, everything can be forged."""
+"""Which tool asks, and which of its sessions this is; best effort, all of it can be forged."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ MAX_SESSION_ID = 256
 _MAX_HINT = 4096
 # A longer text is no session's name, and not worth reading as JSON.
 
-_BY_USER_AGENT = (
-    (("xum/", "mux/"), "Xum"),
-    (("claude",), CLAUDE_CODE),
-    (("codex",), CODEX),
-    (("zed/",), "Zed"),
-    (("githubcopilotchat/",), COPILOT_VSCODE),
-    (("copilot/",), COPILOT_CLI),
-    (("kilo-code/", "kilo/"), KILO_CODE),
-    (("roo-code/",), "Roo Code"),
-    (("coder-agents/",), "Coder Agents"),
-    (("charm crush/", "charm-crush/"), "Charm Crush"),
-    (("opencode/",), "OpenCode"),
-    (("junie:",), "Junie"),
-    (("qwencode/",), QWEN_CODE),
+_CURSOR_VERSION = b"x-cursor-client-version"
+
+_RULES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
+    ("Xum", ("xum/", "mux/"), None),
+    (CLAUDE_CODE, ("claude",), None),
+    (CODEX, ("codex",), None),
+    ("Zed", ("zed/",), None),
+    (COPILOT_VSCODE, ("githubcopilotchat/",), None),
+    (COPILOT_CLI, ("copilot/",), None),
+    (KILO_CODE, ("kilo-code/", "kilo/"), "kilo-code"),
+    ("Roo Code", ("roo-code/",), "roo-code"),
+    ("Coder Agents", ("coder-agents/",), None),
+    ("Charm Crush", ("charm crush/", "charm-crush/"), None),
+    ("Cursor", (), None),
+    ("OpenCode", ("opencode/",), None),
+    ("Junie", ("junie:",), None),
+    (QWEN_CODE, ("qwencode/",), None),
 )
-_BY_ORIGINATOR = {"kilo-code": KILO_CODE, "roo-code": "Roo Code"}
+# Label, beginnings of the lower-cased User-Agent, exact `originator`; the first that matches wins.
 _BY_TITLE = {"Kilo Code": KILO_CODE, "Roo Code": "Roo Code", "Cline": "Cline"}
 _BARE_SDKS = ("openai/js", "anthropic/js")
 
@@ -57,19 +60,17 @@ _USER_ID = "metadata.user_id"
 def detect_client(headers: Headers) -> str:
     """Return the label of the tool that sent `headers`, `Unknown` for none that we know.
 
-    The User-Agent decides where it can. Qwen Code calls itself `claude-cli/0.…` on this API, without
-    the session header that Claude Code has sent since long before; Copilot's command line looks like
-    a bare SDK, but says who initiated the request.
+    The User-Agent decides where it can. Qwen Code calls itself `claude-cli/0.…` on this API,
+    without the session header that Claude Code has sent since long before; Copilot's command line
+    looks like a bare SDK, but says who initiated the request.
     """
     agent = _first(headers, b"user-agent").lower()
-    for prefixes, label in _BY_USER_AGENT:
-        if agent.startswith(prefixes):
+    originator = _first(headers, b"originator")
+    for label, beginnings, origin in _RULES:
+        if agent.startswith(beginnings) or (origin is not None and originator == origin):
             return QWEN_CODE if label == CLAUDE_CODE and _posing(agent, headers) else label
-    originator = _BY_ORIGINATOR.get(_first(headers, b"originator"))
-    if originator is not None:
-        return originator
-    if _first(headers, b"x-cursor-client-version"):
-        return "Cursor"
+        if label == "Cursor" and _first(headers, _CURSOR_VERSION):
+            return label
     if (
         agent.startswith(_BARE_SDKS)
         and b"x-initiator" in headers
@@ -118,10 +119,11 @@ def _session_in_user_id(user_id: str) -> str:
         return ""
     if user_id.lstrip().startswith("{"):
         try:
-            session = json.loads(user_id).get("session_id")
+            inside = json.loads(user_id)
         except (ValueError, RecursionError):
-            session = None
-        return session if isinstance(session, str) else ""
+            inside = {}
+        if isinstance(inside.get("session_id"), str):
+            return str(inside["session_id"])
     _, found, session = user_id.partition("_session_")
     return session if found else ""
 

@@ -321,7 +321,7 @@ class _Run:
         if tap is None or not self._streaming or self._status() != 200:
             return None
         reading = tap.finish()
-        if reading.complete or reading.error is not None or tap.partially_observed:
+        if reading.complete or reading.error is not None or not tap.following:
             return None
         return UpstreamBroke("The provider's answer ended before it was complete.")
 

@@ -19,16 +19,16 @@ class Log(Protocol):
         """Write one line."""
 
 
-class DocumentTooLarge(ValueError):
-    """The answer is over what is kept for reading."""
+class TooLargeError(ValueError):
+    """An event, or a whole document, is over what is kept for reading."""
 
 
 class Tap:
     """Observes one answer; nothing in it raises out of `data` and `finish`.
 
-    A fault in reading is logged once and ends the observing (event boundaries are still followed where
-    they can be). A fault in recording is logged once too, but the reading goes on, because the end of
-    the stream must still be recognised.
+    A fault in reading is logged once and ends the observing (event boundaries are still followed
+    where they can be). A fault in recording is logged once too, but the reading goes on, because
+    the end of the stream must still be recognised; so it does after an event that is too large.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Tap:
             reader: of the dialect, unused so far.
             streaming: whether the answer's content type is text/event-stream.
             status: the answer's HTTP status.
-            max_event_bytes: a larger event ends the observing.
+            max_event_bytes: a larger event is not read.
             max_document_bytes: a larger document is not read.
             on_observations: called in the turn in which something was seen; may raise.
             log: bound to the interception.
@@ -61,8 +61,7 @@ class Tap:
         self._decoder = (
             SseDecoder(max_event_bytes=max_event_bytes, skips=reader.skips) if streaming else None
         )
-        self._document: list[bytes] = []
-        self._document_bytes = 0
+        self._document = bytearray()
         self._framed = streaming
         self._observing = True
         self._told = False
@@ -80,6 +79,11 @@ class Tap:
         """Whether something went past that we could not read or keep."""
         return self._faulty or self._safe_reading().partially_observed
 
+    @property
+    def following(self) -> bool:
+        """Whether an answer's end would still be recognised: its reading has not been given up."""
+        return self._observing
+
     def data(self, chunk: bytes) -> bool:
         """Look at the next bytes before they are written; return whether they end the answer."""
         decoder = self._decoder
@@ -94,6 +98,8 @@ class Tap:
             self._framed = False
             self._stop(e)
             return False
+        if decoder.left_out:
+            self._leave_out()
         return self._take(events) if events else False
 
     def finish(self) -> Reading:
@@ -126,26 +132,39 @@ class Tap:
     def _take_rest(self) -> None:
         if self._decoder is not None:
             if self._framed:
-                self._take(self._decoder.finish())
+                self._take_last(self._decoder.finish())
             return
-        body = b"".join(self._document)
-        self._document.clear()
         try:
-            found = self._reader.document(body, self._status)
+            found = self._reader.document(bytes(self._document), self._status)
         except Exception as e:  # noqa: BLE001 - the answer outlives any fault in observing
             self._stop(e)
             return
+        finally:
+            self._document.clear()
         if found:
             self._tell(found)
+
+    def _take_last(self, events: Sequence[Event]) -> None:
+        found: list[Observation] = []
+        try:
+            for name, data in events:
+                found.extend(self._reader.rest(name, data))
+        except Exception as e:  # noqa: BLE001 - the answer outlives any fault in observing
+            self._stop(e)
+        if found:
+            self._tell(found)
+
+    def _leave_out(self) -> None:
+        self._faulty = True
+        self._say("event not read", TooLargeError())
 
     def _keep(self, chunk: bytes) -> None:
         if not self._observing:
             return
-        self._document.append(chunk)
-        self._document_bytes += len(chunk)
-        if self._document_bytes > self._max_document_bytes:
+        self._document += chunk
+        if len(self._document) > self._max_document_bytes:
             self._document.clear()
-            self._stop(DocumentTooLarge(f"more than {self._max_document_bytes} bytes"))
+            self._stop(TooLargeError())
 
     def _tell(self, found: Sequence[Observation]) -> None:
         """Hand `found` on; of several token counts only the last, which replaces the others."""

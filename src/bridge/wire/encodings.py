@@ -19,6 +19,10 @@ from bridge.domain.errors import BadRequest, PayloadTooLarge
 
 _MAX_LAYERS = 2
 _MAX_WINDOW_BYTES = 8 * 1024 * 1024
+_MAX_MEMBERS = 16
+# Each costs a copy of all that follows it.
+_MAX_BLOCKS = 65_536
+# 32 MiB written in pieces of 512 bytes; walking over them takes some 15 ms.
 _READ_BYTES = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
@@ -51,7 +55,7 @@ def _decoded(body: bytes, name: bytes, limit: int) -> bytes:
         case b"gzip" | b"x-gzip":
             return _inflated(body, _GZIP, "gzip", limit)
         case b"deflate":
-            # Meant is zlib's format; some send the bare one. Only zlib's begins with 8 in the low bits.
+            # Meant is zlib's format; some send the bare one. Only zlib's has this header.
             zlib_format = (
                 len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
             )
@@ -71,10 +75,16 @@ def _decoded(body: bytes, name: bytes, limit: int) -> bytes:
 class _Inflater(Protocol):
     """What zlib.decompressobj returns."""
 
-    unused_data: bytes
-    eof: bool
+    @property
+    def unused_data(self) -> bytes:
+        """What came after the end of the packed data."""
 
-    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the packed data has been reached."""
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes:
+        """Unpack at most `max_length` bytes."""
 
 
 def _inflated(body: bytes, wbits: int, label: str, limit: int) -> bytes:
@@ -83,6 +93,8 @@ def _inflated(body: bytes, wbits: int, label: str, limit: int) -> bytes:
     rest = body
     try:
         while rest or not pieces:  # gzip may hold several members, one after the other
+            if len(pieces) == _MAX_MEMBERS:
+                raise _broken(label)
             inflater: _Inflater = zlib.decompressobj(wbits)
             piece = inflater.decompress(rest, room + 1)
             room -= len(piece)
@@ -120,7 +132,9 @@ def _require_whole_frames(body: bytes) -> None:
     Walks the block headers, three bytes each, without unpacking (RFC 8878, section 3.1).
     """
     at = 0
-    while at < len(body):
+    blocks = 0
+    while at < len(body) and blocks <= _MAX_BLOCKS:
+        blocks += 1
         magic = int.from_bytes(body[at : at + 4], "little")
         if magic & 0xFFFFFFF0 == 0x184D2A50:  # a skippable frame
             at += 8 + int.from_bytes(body[at + 4 : at + 8], "little")
@@ -130,14 +144,14 @@ def _require_whole_frames(body: bytes) -> None:
         at += header_bytes
         last = False
         while not last:
+            blocks += 1
             header = int.from_bytes(body[at : at + 3], "little")
             last = bool(header & 1)
             repeated = header >> 1 & 3 == 1  # one byte that stands for many
             at += 3 + (1 if repeated else header >> 3)
-            if at > len(body):
-                raise _broken("zstd")
+            last = last or at > len(body) or blocks > _MAX_BLOCKS
         at += 4 if checksum else 0
-    if at != len(body) or not body:
+    if at != len(body) or not body or blocks > _MAX_BLOCKS:
         raise _broken("zstd")
 
 

@@ -1,7 +1,8 @@
 """Server-sent events out of bytes that come in any cut; sans-I/O.
 
-Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream" (read 2026-11-23). We differ in one
-thing: `finish()` hands out a last event that no blank line ended, because providers send such.
+Source: WHATWG HTML, section 9.2.6 "Interpreting an event stream" (read 2026-11-23). We differ in
+one thing: `finish()` hands out what stands after the last blank line, because providers send such
+last events; whether it is whole is for the dialect to say.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ Event = tuple[bytes, bytes]
 """Name (b"" when the event has none) and data (several `data` lines joined by LF)."""
 
 
-class EventTooLarge(ValueError):
-    """An event is over the limit; nothing after it can be told apart any more."""
-
-
 class SseDecoder:
     """Turns chunks into events; the cost of an uninteresting one is that of a split and a look.
 
     Line ends may be LF, CRLF or CR. Comments, `id` and `retry` are ignored; an event without any
-    `data` line is none.
+    `data` line is none. An event over the limit is left out and counted; what follows is read.
     """
 
-    __slots__ = ("_after_cr", "_first", "_held", "_held_bytes", "_max_event_bytes", "skips")
+    __slots__ = (
+        "_after_cr",
+        "_first",
+        "_held",
+        "_leaving_out",
+        "_max_event_bytes",
+        "left_out",
+        "skips",
+    )
 
     def __init__(
         self, *, max_event_bytes: int, skips: Callable[[bytes], bool] | None = None
@@ -39,9 +44,11 @@ class SseDecoder:
             skips: says of an event's raw lines (LF, without the blank line) that nobody wants it.
         """
         self.skips = skips if skips is not None else skip_nothing
+        self.left_out = 0
+        """How many events were over the limit."""
         self._max_event_bytes = max_event_bytes
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
+        self._leaving_out = False
         self._after_cr = False
         self._first = True
 
@@ -51,22 +58,22 @@ class SseDecoder:
         return not self._held and not self._after_cr
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
-        """Take the next bytes; return the events that they complete, without the skipped ones.
-
-        Raises:
-            EventTooLarge: once; do not feed again.
-        """
+        """Take the next bytes; return the events that they complete, without the skipped ones."""
         if self._held or self._after_cr or self._first or b"\r" in chunk:
             chunk = self._joined(chunk)
             if not chunk:
                 return ()
         blocks = chunk.split(b"\n\n")
         rest = blocks.pop()
+        if self._leaving_out and blocks:
+            del blocks[0]
+            self._leaving_out = False
+        if rest:
+            # A third newline in a row begins nothing.
+            self._held += rest if rest[0] != 0x0A else rest[1:]
         if len(chunk) > self._max_event_bytes:
-            self._check_sizes(blocks, rest)
-        if rest and rest != b"\n":  # a third newline in a row begins nothing
-            self._held.append(rest)
-            self._held_bytes = len(rest)
+            blocks = self._within_limit(blocks)
+            self._bound_held()
         skips = self.skips
         events: list[Event] = []
         for block in blocks:
@@ -77,25 +84,24 @@ class SseDecoder:
         return events
 
     def finish(self) -> Sequence[Event]:
-        """Say that no more bytes come; return the last event if no blank line ended it."""
-        block = b"".join(self._held)
+        """Say that no more bytes come; return what no blank line ended, whole or cut."""
+        block = b"" if self._leaving_out else bytes(self._held)
         self._held.clear()
-        self._held_bytes = 0
+        self._leaving_out = False
         self._after_cr = False
         event = None if not block or self.skips(block) else self._event(block)
         return () if event is None else (event,)
 
     def _joined(self, chunk: bytes) -> bytes:
         """Return what is held plus `chunk`, with LF ends; b"" while no event can be complete."""
-        if not chunk:
-            return chunk
+        held = self._held
         if self._first:
-            chunk = b"".join((*self._held, chunk))
+            chunk = bytes(held) + chunk
+            held.clear()
             if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-                self._held = [chunk]
+                held += chunk
                 return b""
             self._first = False
-            self._held.clear()
             chunk = chunk.removeprefix(_BOM)
         if self._after_cr and chunk:
             self._after_cr = False
@@ -104,19 +110,31 @@ class SseDecoder:
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if not self._held or not chunk:
+        if not held or not chunk:
             return chunk
-        whole = b"\n\n" in chunk or (chunk[0] == 0x0A and self._held[-1].endswith(b"\n"))
-        self._held.append(chunk)
-        self._held_bytes += len(chunk)
+        whole = b"\n\n" in chunk or (chunk[0] == 0x0A and held[-1] == 0x0A)
+        held += chunk
         if not whole:
-            if self._held_bytes > self._max_event_bytes + 1:  # the one is its last line's end
-                raise self._too_large()
+            self._bound_held()
             return b""
-        joined = b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
+        joined = bytes(held)
+        held.clear()
         return joined
+
+    def _bound_held(self) -> None:
+        """Let go of an event that has become too large; only its last byte is still needed."""
+        held = self._held
+        if len(held) > self._max_event_bytes + 1:  # the one is its last line's end
+            if not self._leaving_out:
+                self.left_out += 1
+                self._leaving_out = True
+            del held[:-1]
+
+    def _within_limit(self, blocks: list[bytes]) -> list[bytes]:
+        limit = self._max_event_bytes
+        kept = [block for block in blocks if len(block) - block.startswith(b"\n") <= limit]
+        self.left_out += len(blocks) - len(kept)
+        return kept
 
     def _event(self, block: bytes) -> Event | None:
         if block.startswith(_EVENT):  # the shape that providers send: one event line, one data line
@@ -128,21 +146,13 @@ class SseDecoder:
             return None if self.skips(block) else self._event(block)
         return _parsed(block)
 
-    def _check_sizes(self, blocks: Sequence[bytes], rest: bytes) -> None:
-        sizes = [len(block) for block in blocks]
-        if max((*sizes, len(rest) - 1)) > self._max_event_bytes:
-            raise self._too_large()
 
-    def _too_large(self) -> EventTooLarge:
-        return EventTooLarge(f"an event is larger than {self._max_event_bytes} bytes")
-
-
-def skip_nothing(block: bytes) -> bool:
+def skip_nothing(_: bytes) -> bool:
     """Want every event."""
     return False
 
 
-def skip_everything(block: bytes) -> bool:
+def skip_everything(_: bytes) -> bool:
     """Want no event: only the boundaries are kept track of."""
     return True
 

@@ -6,12 +6,14 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming, "Content block 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import Any
 
 import msgspec
 
+from bridge.dialects.loose_json import read_loosely
 from bridge.domain.observations import ModelThought, ToolUsage
 
 _CLIENT_TOOL = "tool_use"
@@ -37,24 +39,25 @@ _BLOCK = msgspec.json.Decoder(Block)
 class OpenBlock:
     """A tool call or a thought of which more may come."""
 
-    __slots__ = ("_block", "_parts", "truncated")
+    __slots__ = ("_block", "_text", "truncated")
 
     def __init__(self, block: Block) -> None:
         """Begin with what the start event says."""
         self._block = block
-        self._parts: list[str] = []
+        # A list of small strings takes ten times the room of what they say.
+        self._text = io.StringIO()
         if isinstance(block.thinking, str):
-            self._parts.append(block.thinking)
+            self._text.write(block.thinking)
         self.truncated = False
         """Whether more came than we keep."""
 
     def add(self, text: str) -> None:
         """Take a delta's text."""
-        self._parts.append(text)
+        self._text.write(text)
 
     def completed(self, response_id: str) -> ToolUsage | ModelThought | None:
         """Return what the block was, None for an empty thought."""
-        text = _holdable("".join(self._parts))
+        text = _holdable(self._text.getvalue())
         if is_thought(self._block):
             return ModelThought(content=text, source="thinking") if text else None
         return tool_usage(self._block, response_id, text, truncated=self.truncated)
@@ -71,8 +74,8 @@ def read_block(raw: bytes) -> Block | None:
         return _BLOCK.decode(raw)
     except msgspec.ValidationError:
         return None
-    except msgspec.DecodeError:  # lone surrogates
-        loose = json.loads(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, stray bytes
+        loose = read_loosely(raw)
     if not isinstance(loose, dict):
         return None
     fields = {name: loose.get(name) for name in ("type", "id", "name", "server_name", "thinking")}
@@ -81,18 +84,16 @@ def read_block(raw: bytes) -> Block | None:
 
 
 def is_tool_call(block: Block) -> bool:
-    """Return whether the block is a call: the client's tools, the provider's own, an MCP server's."""
-    return (
-        isinstance(block.type, str)
-        and (block.type == _CLIENT_TOOL or block.type.endswith(_SERVER_TOOL_END))
-        and isinstance(block.id, str)
-        and block.id != ""
-    )
+    """Return whether the block calls a tool: the client's, the provider's, an MCP server's."""
+    if not isinstance(block.type, str) or not isinstance(block.id, str):
+        return False
+    called = block.type == _CLIENT_TOOL or block.type.endswith(_SERVER_TOOL_END)
+    return called and block.id != ""
 
 
 def is_thought(block: Block) -> bool:
     """Return whether the block is reasoning that the model showed; redacted ones show nothing."""
-    return block.type == "thinking"
+    return isinstance(block.type, str) and block.type == "thinking"
 
 
 def tool_usage(

@@ -35,10 +35,15 @@ def error_body(error: BridgeError, request_id: str) -> bytes:
     return msgspec.json.encode(
         {
             "type": "error",
-            "error": {"type": error_type(error), "message": error.message},
+            "error": {"type": error_type(error), "message": _writable(error.message)},
             "request_id": request_id,
         }
     )
+
+
+def _writable(text: str) -> str:
+    """Return `text` without lone surrogates, which no JSON can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def error_event(error: BridgeError, request_id: str) -> bytes:

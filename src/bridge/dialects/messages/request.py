@@ -1,23 +1,23 @@
-"""What a Messages request asks for: model, stream, the human's last prompt, the tool call it answers.
+"""What a Messages request asks for: model, stream, the human's last prompt, the call it answers.
 
 Only what is needed is decoded: the last message, and the top level without `system` and `tools`.
 Odd types never refuse a request, the provider judges them; we only say that we saw less.
 
-Decided: a body that is not UTF-8 passes where everything else in it is JSON, with the odd bytes read as
-U+FFFD; `NaN` and control characters inside strings are not JSON and get 400.
+Decided: a body that is not UTF-8 passes where everything else in it is JSON, with the odd bytes
+read as U+FFFD; `NaN` and control characters inside strings are not JSON and get 400.
 
 Source: platform.claude.com/docs/en/api/messages (read 2026-11-23).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import msgspec
 
 from bridge.dialects.interface import RequestSummary
+from bridge.dialects.loose_json import read_loosely
 from bridge.domain.errors import BadRequest
 
 _REMINDER_START = "<system-reminder>"
@@ -25,10 +25,9 @@ _REMINDER_END = "</system-reminder>"
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_SPACES = re.compile(r"\s*")
 _MAX_REREAD_BYTES = 4 * 1024 * 1024
 """The stdlib reads 1 MiB in some 10 ms, and every other stream waits meanwhile."""
-_MAX_DIGITS = 400
-# A longer number only costs time: Python's conversion is quadratic.
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -80,7 +79,7 @@ def _summary(read: _Body) -> RequestSummary:
             odd = True
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             loose = _loads(last)
-            odd = isinstance(loose, _Unreadable) or isinstance(e, UnicodeDecodeError)
+            odd = not isinstance(loose, dict) or isinstance(e, UnicodeDecodeError)
             role, content = _role_and_content(loose)
     return _assembled(
         model=read.model,
@@ -118,16 +117,19 @@ def _assembled(
 
 
 def is_reminder(text: str) -> bool:
-    """Return whether `text` holds nothing but `<system-reminder>` sections, which no human wrote."""
-    rest = text.strip()
-    if not rest.startswith(_REMINDER_START):
-        return False
-    while rest.startswith(_REMINDER_START):
-        _, closed, rest = rest.partition(_REMINDER_END)
-        if not closed:
+    """Return whether `text` holds only `<system-reminder>` sections, which no human wrote."""
+    begin = at = _after_spaces(text, 0)
+    while text.startswith(_REMINDER_START, at):
+        end = text.find(_REMINDER_END, at)
+        if end < 0:
             return False
-        rest = rest.lstrip()
-    return not rest
+        at = _after_spaces(text, end + len(_REMINDER_END))
+    return begin < at == len(text)
+
+
+def _after_spaces(text: str, at: int) -> int:
+    match = _SPACES.match(text, at)
+    return match.end() if match is not None else at
 
 
 def _prompt(content: object) -> str | None:
@@ -165,10 +167,12 @@ class _Unreadable:
 
 
 def _reread(body: bytes, refusal: Exception) -> RequestSummary:
-    """Read again, slowly, what msgspec refused: lone surrogates, odd types, huge numbers, or no JSON."""
+    """Read again, slowly, what msgspec refused: lone surrogates, odd types, or no JSON at all."""
     if not body or body.isspace():
         msg = "The request body is empty; send a JSON object."
         raise BadRequest(msg)
+    if body.startswith(_BOM):
+        return summarize(body.removeprefix(_BOM))
     if len(body) > _MAX_REREAD_BYTES:
         odd_only = isinstance(refusal, msgspec.ValidationError | UnicodeDecodeError)
         if odd_only or _SURROGATE.search(body):
@@ -203,34 +207,21 @@ def _role_and_content(message: object) -> tuple[object, object]:
 
 def _unread(body: bytes) -> RequestSummary:
     """Return the summary of a body that passes unread."""
-    if not body.removeprefix(_BOM).lstrip().startswith(b"{"):
+    if not body.lstrip().startswith(b"{"):
         raise _not_an_object()
     return _assembled(model=None, stream=None, metadata=None, role=None, content=None, odd=True)
 
 
 def _loads(text: bytes) -> object:
-    """Return what the stdlib makes of `text`.
+    """Return what `text` holds.
 
     Raises:
         ValueError: it is not JSON.
     """
     try:
-        return json.loads(
-            text.removeprefix(_BOM).decode("utf-8", "replace"),
-            parse_int=_integer,
-            parse_constant=_refuse_constant,
-        )
+        return read_loosely(text)
     except RecursionError:
         return _Unreadable()
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
-
-
-def _refuse_constant(name: str) -> float:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
 
 
 def _not_json() -> BadRequest:

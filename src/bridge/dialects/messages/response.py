@@ -1,8 +1,8 @@
 """Reads one Messages answer, stream or document, into observations.
 
-A tool call or thought is told when its block ends, so a cut stream still yields what was complete; token
-counts are told when the answer begins (so far) and when it ends (final). Unknown events are counted
-and ignored.
+A tool call or thought is told when its block ends, so a cut stream still yields what was complete;
+token counts are told when the answer begins (so far) and when it ends (final). Unknown events are
+counted and ignored; an event that cannot be read costs no more than what it said.
 
 Source: platform.claude.com/docs/en/build-with-claude/streaming and /docs/en/api/messages
 (read 2026-11-23).
@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from bridge.dialects.interface import InBandError, Reading
+from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.messages.blocks import (
     Block,
     OpenBlock,
@@ -26,7 +27,7 @@ from bridge.dialects.messages.blocks import (
     tool_usage,
 )
 from bridge.dialects.messages.usage import UsageTally
-from bridge.domain.observations import ModelThought, Observation, UsageSource
+from bridge.domain.observations import ModelThought, Observation, TokenUsage, UsageSource
 
 _MAX_TEXT = 16 * 1024 * 1024
 """Characters of tool arguments and thoughts kept per answer."""
@@ -59,7 +60,7 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 
 
 class MessagesReader:
-    """Reads one answer; raises what JSON decoding raises."""
+    """Reads one answer."""
 
     def __init__(self) -> None:
         """Start before the first byte."""
@@ -89,10 +90,28 @@ class MessagesReader:
         )
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
-        """Take one server-sent event; return what it completed. The event's name decides."""
+        """Take one server-sent event; return what it completed.
+
+        The event's name decides, `type` in its data only where it has none.
+        """
         if self.terminal:
             return ()
-        match name or _type_of(data):
+        try:
+            return self._read(name or _type_of(data), data)
+        except (ValueError, TypeError, RecursionError):  # no JSON, no object, nested too deeply
+            self._odd = True
+            return ()
+
+    def rest(self, name: bytes, data: bytes) -> Sequence[Observation]:
+        """Take what stood after the last blank line: an event if its JSON is whole."""
+        try:
+            _object(data)
+        except (ValueError, TypeError, RecursionError):
+            return ()
+        return self.event(name, data)
+
+    def _read(self, kind: bytes, data: bytes) -> Sequence[Observation]:
+        match kind:
             case b"content_block_delta":
                 self._grow(_object(data))
             case b"content_block_start":
@@ -114,7 +133,13 @@ class MessagesReader:
         return ()
 
     def document(self, body: bytes, status: int) -> Sequence[Observation]:
-        """Take a whole non-streaming answer, error bodies included; return what it holds."""
+        """Take a whole non-streaming answer, error bodies included; return what it holds.
+
+        Raises:
+            ValueError: it is not JSON.
+            TypeError: it is not an object.
+            RecursionError: it is nested too deeply.
+        """
         if status >= 400:
             self._error = error_in(body)
             return ()
@@ -123,7 +148,7 @@ class MessagesReader:
         except msgspec.ValidationError:  # an odd type: keep the rest
             self._odd = True
             document = _loose_document(body)
-        except msgspec.DecodeError:  # lone surrogates, or no JSON at all: then this raises
+        except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, or no JSON at all
             document = _loose_document(body)
         if document.type == "error" or (document.content is None and document.error is not None):
             self._error = error_in(body)
@@ -140,11 +165,10 @@ class MessagesReader:
         source = (
             UsageSource.PROVIDER_FINAL if self._ended_normally else UsageSource.PROVIDER_PARTIAL
         )
-        usage = self._usage(source)
         return Reading(
             response_id=self._response_id,
             stop_reason=self._stop_reason,
-            usage=usage[0] if usage else None,
+            usage=self._tally.usage(self._response_id, source) if self._tally.seen else None,
             complete=self.terminal,
             error=self._error,
             partially_observed=self._odd or self._tally.odd,
@@ -169,17 +193,19 @@ class MessagesReader:
     def _begin(self, data: bytes) -> None:
         try:
             start = _START.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             loose = _object(data)
             raw = json.dumps(loose.get("content_block")).encode()
             start = _Start(index=loose.get("index"), content_block=msgspec.Raw(raw))
-        block = read_block(bytes(start.content_block))
+        raw = bytes(start.content_block)
+        block = read_block(raw)
         if block is None or not isinstance(start.index, int):
             self._odd = True
         elif is_thought(block) or is_tool_call(block):
-            if len(self._open) >= _MAX_OPEN:
+            if len(self._open) >= _MAX_OPEN or len(raw) > self._room:
                 self._odd = True
                 return
+            self._room -= len(raw)
             self._open[start.index] = OpenBlock(block)
 
     def _grow(self, event: dict[str, Any]) -> None:
@@ -226,7 +252,7 @@ class MessagesReader:
         self._error = error_in(data)
         return self._usage(UsageSource.PROVIDER_PARTIAL)
 
-    def _usage(self, source: UsageSource) -> tuple[Observation, ...]:
+    def _usage(self, source: UsageSource) -> tuple[TokenUsage, ...]:
         return (self._tally.usage(self._response_id, source),) if self._tally.seen else ()
 
     def _in_document(self, block: Block | None) -> Sequence[Observation]:
@@ -240,9 +266,9 @@ class MessagesReader:
 
 
 def error_in(body: bytes) -> InBandError:
-    """Return the error that an error document or event holds; its text when it has another shape."""
+    """Return the error that a document or event holds; its text when it has another shape."""
     try:
-        value = json.loads(body)
+        value = read_loosely(body)
     except (ValueError, RecursionError):
         return InBandError(type="", message=body[:_MAX_ERROR_TEXT].decode("utf-8", "replace"))
     inner = value.get("error", value) if isinstance(value, dict) else value
@@ -259,8 +285,8 @@ def error_in(body: bytes) -> InBandError:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(data)
-    except msgspec.DecodeError:  # lone surrogates; the stdlib reads them, or raises its own error
-        value = json.loads(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, or no JSON at all
+        value = read_loosely(data)
     if not isinstance(value, dict):
         msg = "an event's data is not a JSON object"
         raise TypeError(msg)
@@ -278,7 +304,7 @@ def _type_of(data: bytes) -> bytes:
 
 
 def _loose_document(body: bytes) -> _Document:
-    value = json.loads(body)
+    value = read_loosely(body)
     if not isinstance(value, dict):
         msg = "the answer is not a JSON object"
         raise TypeError(msg)

@@ -34,7 +34,7 @@ class UsageTally:
         self._texts: dict[str, str] = {}
         self._unknown = 0
         self.seen = False
-        """Whether the provider said anything."""
+        """Whether the provider gave any count that we know."""
         self.odd = False
         """Whether something had a type that we cannot count with."""
 
@@ -45,7 +45,6 @@ class UsageTally:
         if not isinstance(usage, dict):
             self.odd = True
             return
-        self.seen = True
         for name, value in usage.items():
             if isinstance(value, dict):
                 for inner, count in value.items():
@@ -58,6 +57,7 @@ class UsageTally:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
             if known or self._has_room_for(name):
                 self._counts[name] = value
+                self.seen = self.seen or known
         elif name in _TEXTS and isinstance(value, str):
             self._texts[name] = value[:_MAX_NAME]
         elif known and value is not None:
@@ -74,10 +74,11 @@ class UsageTally:
     def usage(self, response_id: str, source: UsageSource) -> TokenUsage:
         """Return the counts so far."""
         counts = self._counts
-        metadata: dict[str, object] = dict(self._texts)
-        for name, count in counts.items():
-            if name not in _COUNTS and name not in _EXTRA:
-                metadata[name] = count
+        other = {
+            name: count
+            for name, count in counts.items()
+            if name not in _COUNTS and name not in _EXTRA
+        }
         return TokenUsage(
             response_id=response_id,
             input_tokens=counts.get("input_tokens", 0),
@@ -86,5 +87,5 @@ class UsageTally:
             cache_write_input_tokens=counts.get("cache_creation_input_tokens", 0),
             source=source,
             extra={_EXTRA[name]: counts[name] for name in _EXTRA if name in counts},
-            metadata=metadata,
+            metadata={**self._texts, **other},
         )
