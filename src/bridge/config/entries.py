@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bridge.config.document import Node
-from bridge.config.kinds import BOOLEAN, SECRET, TEXT, Kind
+from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, Kind
 from bridge.config.settings import problem
 from bridge.config.sources import INDEXED_PROVIDER, PROVIDER_PATHS, suggestion
 from bridge.domain.identity import Secret
@@ -95,7 +95,7 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         origin=node.place,
         name=reader.get("name", TEXT),
         type=reader.get("type", TEXT),
-        base_url=reader.get("base_url", TEXT) or None,
+        base_url=reader.get("base_url", BASE_URL) or None,
         region=reader.get("region", TEXT) or None,
         keys=reader.keys(),
         send_actor_headers=reader.get("send_actor_headers", BOOLEAN),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bridge.config import options
 from bridge.config.kinds import BOOLEAN
+from bridge.config.settings import ConfigErrors, problem
 from bridge.config.table import Option
 
 CONFIG_FLAG = "config"
@@ -52,6 +53,31 @@ def normalise_arguments(arguments: Sequence[str]) -> list[str]:
         found.append(argument)
         if _takes_the_next(argument) and rest:
             found.append(rest.pop(0))
+    return found
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the flags in a command line, by name without dashes; of one given twice, the last.
+
+    Raises:
+        ConfigErrors: something is no flag, or lacks its value. Flags that no option has are left
+            to `load`.
+    """
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    rest = normalise_arguments(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--"):
+            problems.append(problem(name, "is not a flag"))
+        elif equals:
+            found[name.removeprefix("--")] = value
+        elif rest:
+            found[name.removeprefix("--")] = rest.pop(0)
+        else:
+            problems.append(problem(f"flag {name}", "needs a value"))
+    if problems:
+        raise ConfigErrors(tuple(problems))
     return found
 
 

@@ -183,6 +183,13 @@ def show_database(value: Secret) -> str:
     return parts._replace(netloc=netloc, query=urlencode(query, safe="*/")).geturl()
 
 
+def show_base_url(url: str) -> str:
+    """Return a base URL without a user's name and password in it."""
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, _ = head.partition("://")
+    return f"{scheme}://***@{tail}" if at and slashes else f"{at and '***@'}{tail}"
+
+
 def _parse_database(text: str) -> Secret:
     dsn = load_secret_text(text)
     if dsn != "embedded":
@@ -242,6 +249,7 @@ TEXT: Kind[str] = Kind(name="text", parse=str, show=str)
 OPTIONAL_TEXT: Kind[str | None] = Kind(
     name="text", parse=_parse_optional_text, show=_show_optional_text
 )
+BASE_URL: Kind[str] = Kind(name="URL", parse=str.strip, show=show_base_url)
 DIRECTORY: Kind[Path] = Kind(name="directory", parse=_parse_path, show=str)
 TEXTS: Kind[tuple[str, ...]] = Kind(
     name="text or list of texts", parse=_parse_list, show=", ".join, from_list=_listed

@@ -9,7 +9,12 @@ from typing import Any
 from bridge.config import options
 from bridge.config.document import Node, load_document
 from bridge.config.listening import Listener
-from bridge.config.pairs import impossible_pairs, listeners_in, malformed_base_urls
+from bridge.config.pairs import (
+    impossible_pairs,
+    listeners_in,
+    malformed_base_urls,
+    misplaced_tokens,
+)
 from bridge.config.providers import providers_from
 from bridge.config.safety import malformed_database, refusals
 from bridge.config.settings import ConfigErrors, ProviderSettings, Settings, Value, problem
@@ -50,6 +55,7 @@ def load(path: Path | None, flags: Mapping[str, str], environ: Mapping[str, str]
         options.OPERATIONS_LISTEN, values[options.OPERATIONS_LISTEN], problems
     )
     problems += malformed_base_urls(providers)
+    problems += misplaced_tokens(providers)
     problems += malformed_database(values[options.DATABASE_ADDRESS])
     problems += impossible_pairs(values, clients, operations)
     unsafe = list(refusals(values, providers, clients, environ))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.config.kinds import (
+    BASE_URL,
     BOOLEAN,
     DATABASE,
     DIRECTORY,
@@ -118,7 +119,7 @@ ANTHROPIC_KEY = Option(
     doc="Key of the provider anthropic.",
 )
 ANTHROPIC_BASE_URL = Option(
-    path="aibridge.anthropic_base_url", kind=TEXT, default="https://api.anthropic.com",
+    path="aibridge.anthropic_base_url", kind=BASE_URL, default="https://api.anthropic.com",
     doc="Base URL of the provider anthropic.",
 )
 OPENAI_KEY = Option(
@@ -126,7 +127,7 @@ OPENAI_KEY = Option(
     doc="Key of the provider openai.",
 )
 OPENAI_BASE_URL = Option(
-    path="aibridge.openai_base_url", kind=TEXT, default="https://api.openai.com/v1",
+    path="aibridge.openai_base_url", kind=BASE_URL, default="https://api.openai.com/v1",
     doc="Base URL of the provider openai.",
 )
 BEDROCK_REGION = Option(
@@ -153,7 +154,7 @@ BEDROCK_SMALL_FAST_MODEL = Option(
     doc="Model of the provider bedrock for requests that want a small, fast one.",
 )
 BEDROCK_BASE_URL = Option(
-    path="aibridge.bedrock_base_url", kind=TEXT, default="",
+    path="aibridge.bedrock_base_url", kind=BASE_URL, default="",
     doc="Base URL of the provider bedrock; wins over the region.",
 )
 CIRCUIT_BREAKER_ENABLED = Option(

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bridge.auth.token import contains_token_shape
 from bridge.config import options
 from bridge.config.listening import Listener, listener_from
 from bridge.config.settings import ProviderSettings, Value, problem
 from bridge.config.table import Option
+from bridge.domain.identity import Secret
 
 Values = Mapping[Option[Any], Value[Any]]
 
@@ -28,6 +30,10 @@ _RESERVED_HEADERS = frozenset(
     }
 )  # fmt: skip
 _ACTOR_PREFIX = "x-ai-bridge-actor"
+_VENDORS = {
+    "anthropic": options.ANTHROPIC_BASE_URL.default,
+    "openai": options.OPENAI_BASE_URL.default,
+}
 _DEVICES = frozenset({"", "/dev/stderr", "/dev/stdout", "-"})
 
 
@@ -79,6 +85,22 @@ def malformed_base_urls(providers: Sequence[ProviderSettings]) -> Iterator[str]:
         sentence = _why_no_base_url(provider)
         if sentence:
             yield problem(label, sentence, provider.origin)
+
+
+def misplaced_tokens(providers: Sequence[ProviderSettings]) -> Iterator[str]:
+    """Yield a problem where a bridge's own token would be sent to the vendor as a key.
+
+    It happens where the bridge is started from the shell of somebody who uses one.
+    """
+    for provider in providers:
+        at_vendor = provider.base_url == _VENDORS.get(provider.type)
+        if at_vendor and any(_is_token(key) for key in provider.keys):
+            sentence = "is given a token of an AI Bridge as its key; give the vendor's, or unset it"
+            yield problem(provider.label, sentence, provider.origin)
+
+
+def _is_token(key: Secret) -> bool:
+    return contains_token_shape(key.reveal().encode())
 
 
 def _why_no_base_url(provider: ProviderSettings) -> str:

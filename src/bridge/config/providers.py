@@ -167,15 +167,42 @@ def _join(entries: list[Entry], established: _Established, problems: list[str]) 
             sentence = f"is set, but the provider {entry.name} is of the type {entry.type}"
             problems.append(problem(given.path, sentence, given.origin))
         return
-    if key.value and (entry.keys is None or (established.key_meant and not entry.keys)):
-        entry = replace(entry, keys=(key.value,))
-    elif established.key_meant and key.value not in (entry.keys or ()):
-        problems.append(_contradiction(f"{entry.label}.key", entry.origin, key))
-    if address.given and entry.base_url is None:
-        entry = replace(entry, base_url=address.value)
-    elif address.given and (entry.base_url or "").rstrip("/") != address.value.rstrip("/"):
-        problems.append(_contradiction(f"{entry.label}.base_url", entry.origin, address))
-    entries[position] = entry
+    entries[position] = _filled(entry, established, problems)
+
+
+def _filled(entry: Entry, established: _Established, problems: list[str]) -> Entry:
+    """Return the entry with the key and address that its own options say."""
+    key, address = established.key, established.base_url
+    keys, base_url = entry.keys, entry.base_url
+    missing = keys is None or (established.key_meant and not keys)
+    other = established.key_meant and key.value not in (keys or ())
+    if key.value and (
+        missing or (other and _counts_more(key, entry, f"{entry.label}.key", problems))
+    ):
+        keys = (key.value,)
+    other = address.given and (base_url or "").rstrip("/") != address.value.rstrip("/")
+    if address.given and base_url is None:
+        base_url = address.value
+    elif other and _counts_more(address, entry, f"{entry.label}.base_url", problems):
+        base_url = address.value
+    return replace(entry, keys=keys, base_url=base_url)
+
+
+def _counts_more(value: Value[Any], entry: Entry, label: str, problems: list[str]) -> bool:
+    """Say whether an option is set in a source that goes before the entry's.
+
+    In one source the two contradict each other, which is a problem.
+    """
+    mine, theirs = _rank(value.origin), _rank(entry.origin)
+    if mine == theirs:
+        problems.append(_contradiction(label, entry.origin, value))
+    return mine < theirs
+
+
+def _rank(origin: str) -> int:
+    """Return how early a source is asked: flags, the environment, the file."""
+    ranks = {"flag": 0, "environment": 1}
+    return ranks.get(origin.partition(" ")[0], 2)
 
 
 def _contradiction(label: str, origin: str, other: Value[Any]) -> str:
