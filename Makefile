@@ -40,7 +40,7 @@ $(VENV)/.development: $(VENV)/.runtime
 # Writes requirements.txt anew from setup.cfg: newest versions, with their hashes.
 requirements: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --output-file requirements.txt setup.cfg
+	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.txt setup.cfg
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info _trial_temp*

@@ -11,10 +11,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from bridge.domain.identity import Secret
+from bridge.store.connection import Cursor, Parameters
 from bridge.store.embedded import EmbeddedServer
 from bridge.store.errors import StoreUnavailable
 from bridge.store.migrations import migrate
-from bridge.store.pool import Cursor, Pool
+from bridge.store.pool import Pool
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Database:
             else None
         )
         self._pool: Pool | None = None
-        self._listeners: list[tuple[str, Callable[[], None]]] = []
+        self._listeners: list[tuple[str, Callable[[], object]]] = []
         self._waiting: Deferred[None] | None = None
         self._stopping = False
         self._problem: str | None = "it is still being started"
@@ -110,26 +111,36 @@ class Database:
         return self._problem if self._pool is None else self._pool.problem
 
     async def transaction(
-        self, work: Callable[[Cursor], Awaitable[T]], *, read_only: bool = False
+        self,
+        work: Callable[[Cursor], Awaitable[T]],
+        *,
+        read_only: bool = False,
+        statement_seconds: float | None = None,
     ) -> T:
-        """Run `work` in one transaction.
+        """Run `work` in one transaction; see Pool.
 
         Raises:
             StoreUnavailable: not started yet, or the server is away.
             StoreError: the server refused a statement.
         """
-        return await self._ready_pool().transaction(work, read_only=read_only)
+        return await self._ready_pool().transaction(
+            work, read_only=read_only, statement_seconds=statement_seconds
+        )
 
-    async def autocommit(self, work: Callable[[Cursor], Awaitable[T]]) -> T:
-        """Run `work` outside a transaction, as partitions want it.
+    async def outside_transaction(
+        self, sql: str, params: Parameters = None, *, statement_seconds: float = 0.0
+    ) -> None:
+        """Run one statement that refuses to be in a transaction, as those on partitions do.
 
         Raises:
             StoreUnavailable: not started yet, or the server is away.
-            StoreError: the server refused a statement.
+            StoreError: the server refused it.
         """
-        return await self._ready_pool().autocommit(work)
+        await self._ready_pool().outside_transaction(
+            sql, params, statement_seconds=statement_seconds
+        )
 
-    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+    def listen(self, channel: str, callback: Callable[[], object]) -> None:
         """Call `callback` at every NOTIFY on `channel`, and whenever one may have been missed."""
         self._listeners.append((channel, callback))
         if self._pool is not None:

@@ -23,6 +23,8 @@ class Welcome:
     providers: Sequence[ProviderSettings]
     admin_token: Path
     dev_token: Path
+    command: str
+    """How the command line is called from here."""
     enabled: bool
     first_start: bool
 
@@ -78,7 +80,7 @@ def _commands(welcome: Welcome) -> list[str]:
     if welcome.admin_token.exists():
         lines += [
             "See what was recorded:",
-            "  aibridge interceptions list",
+            f"  {welcome.command} interceptions list",
             f"  curl {welcome.address}/api/v2/aibridge/interceptions "
             f'-H "Authorization: Bearer $(cat {welcome.admin_token})"',
             "",

@@ -32,6 +32,8 @@ class LogStreams:
         """Entries below this number are not written; changed by `set_level`."""
         self.faults = 0
         """Log calls that failed inside logging itself."""
+        self.records = RecordLines(self)
+        """For records as log lines, which no level leaves out."""
 
     @property
     def lost(self) -> int:
@@ -51,6 +53,7 @@ class LogStreams:
         fields: Mapping[str, object] | None = None,
         error: BaseException | None = None,
         seconds: float | None = None,
+        always: bool = False,
     ) -> None:
         """Write one entry to both sinks; never raises.
 
@@ -61,8 +64,9 @@ class LogStreams:
             fields: what it says about what.
             error: the exception whose traceback belongs to it.
             seconds: when, since the epoch; None for now.
+            always: whatever level is asked for.
         """
-        if LEVELS.get(level, 50) < self.threshold:
+        if LEVELS.get(level, 50) < self.threshold and not always:
             return
         try:
             entry = Entry(
@@ -103,6 +107,18 @@ class LogStreams:
         logging.getLogger().removeHandler(self._handler)
         self._human.close()
         self._json.close()
+
+
+class RecordLines:
+    """Writes records at level info, whatever level is asked for: who wants them wants all."""
+
+    def __init__(self, streams: LogStreams) -> None:
+        """Write to `streams`."""
+        self._streams = streams
+
+    def info(self, event: str, **fields: object) -> None:
+        """Write `event` with its `fields`."""
+        self._streams.write("info", event, fields=fields, always=True)
 
 
 class BoundLogger(structlog.BoundLoggerBase):

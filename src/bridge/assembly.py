@@ -1,0 +1,326 @@
+"""The wiring: from settings to parts that know each other, and nothing started yet.
+
+Only this module and service.py read the settings; everything below gets plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from twisted.internet.threads import deferToThreadPool
+from twisted.web.server import Site
+
+from bridge.auth.directory import TokenDirectory
+from bridge.bodies import BodyMemory
+from bridge.config import options
+from bridge.config.settings import ProviderSettings, Settings
+from bridge.database import Database
+from bridge.demo.process import DemoProcess
+from bridge.dialects.interface import Dialect
+from bridge.dialects.messages.dialect import Messages
+from bridge.domain.clock import utc
+from bridge.domain.interception import Api
+from bridge.domain.tokens import IssuedTokens
+from bridge.intercept.interceptor import Interceptor, ReadingLimits
+from bridge.journal.appender import Journal, open_journal
+from bridge.policy.admission import Admission
+from bridge.providers.anthropic import Anthropic
+from bridge.recording.recorder import Levels, Recorder
+from bridge.recording.refusals import Refusals
+from bridge.recording.structured_log import StructuredLog
+from bridge.recording.writer import Writer
+from bridge.retention import Retention
+from bridge.status import Status
+from bridge.store.identity import CHANNEL, issued_tokens
+from bridge.store.sessions import SessionsFollower
+from bridge.store.writes import write_batch
+from bridge.telemetry.logs import LogStreams
+from bridge.upstream.client import UpstreamClient
+from bridge.upstream.relay import RelayLimits
+from bridge.web.gateway import Gateway, Upstream
+from bridge.web.management import Management
+from bridge.web.operations import Operations
+from bridge.web.root import Root, RootGate
+from bridge.web.site import BridgeSite, SiteLimits
+
+T = TypeVar("T")
+
+JOURNAL_DIRECTORY = "journal"
+SNAPSHOT_FILE = "tokens.snapshot"
+DIALECTS: dict[Api, Dialect] = {Api.MESSAGES: Messages()}
+_ENDED_TOKENS_SECONDS = 90 * 86400.0
+# How long the holder of an ended token is still told what happened to it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """All parts of a bridge, for who starts and stops them in order."""
+
+    settings: Settings
+    reactor: Any
+    streams: LogStreams
+    data_dir: Path
+    journal: Journal
+    database: Database
+    writer: Writer
+    sessions: SessionsFollower
+    retention: Retention
+    directory: TokenDirectory
+    admission: Admission
+    interceptor: Interceptor
+    refusals: Refusals
+    upstreams: Sequence[Upstream]
+    demo: DemoProcess | None
+    site: BridgeSite
+    operations: Site
+
+
+def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir: Path) -> Bridge:
+    """Wire a bridge.
+
+    Args:
+        settings: what was configured, checked.
+        reactor: for everything.
+        streams: the open logs.
+        data_dir: exists, and only we can enter it.
+
+    Raises:
+        Unavailable: the journal cannot be opened.
+        OSError: likewise.
+    """
+    database = Database(
+        address=settings[options.DATABASE_ADDRESS],
+        data_dir=data_dir,
+        run_as=settings[options.RUN_AS],
+        statement_seconds=settings[options.STATEMENT],
+        reactor=reactor,
+        log=structlog.get_logger("bridge.database"),
+    )
+    root = data_dir / JOURNAL_DIRECTORY
+    writer, retention = _storage(settings, reactor, database, root)
+    journal = open_journal(
+        root=root,
+        fsync=settings[options.JOURNAL_FSYNC],
+        max_bytes=settings[options.JOURNAL_MAX_BYTES],
+        segment_bytes=settings[options.JOURNAL_SEGMENT_BYTES],
+        keep_seconds=settings[options.JOURNAL_KEEP],
+        reactor=reactor,
+        log=structlog.get_logger("bridge.journal"),
+        on_append=writer.notify,
+    )
+    directory = _directory(settings, reactor, database, data_dir)
+    admission = Admission(
+        max_concurrency=settings[options.MAX_CONCURRENCY],
+        rate_limit=settings[options.RATE_LIMIT],
+        clock=reactor,
+        recording=lambda: journal.accepting,
+    )
+    refusals = Refusals(append=journal.append, clock=reactor)
+    interceptor = Interceptor(
+        clock=reactor, limits=_relay_limits(settings), reading_limits=_reading_limits(settings)
+    )
+    demo = _demo(settings, reactor)
+    upstreams = _upstreams(settings, reactor, demo)
+    memory = BodyMemory(limit_bytes=settings[options.BODY_MEMORY])
+    gateway = Gateway(
+        upstreams=upstreams,
+        dialects=DIALECTS,
+        directory=directory,
+        allow_byok=settings[options.ALLOW_BYOK],
+        enabled=settings[options.ENABLED],
+        max_body_bytes=settings[options.MAX_BODY],
+        admission=admission,
+        recorder=_recorder(settings, reactor, streams, journal),
+        refusals=refusals,
+        interceptor=interceptor,
+        reactor=reactor,
+        behind_proxy=settings[options.BEHIND_PROXY],
+    )
+    status = Status(
+        settings=settings,
+        database=database,
+        journal=journal,
+        writer=writer,
+        directory=directory,
+        admission=admission,
+        interceptor=interceptor,
+        memory=memory,
+        refusals=refusals,
+        streams=streams,
+        clock=reactor,
+    )
+    management = Management(
+        directory=directory,
+        pool=database,
+        cutoff=retention.cutoff,
+        append=journal.append,
+        ready=status.not_ready,
+        clock=reactor,
+        behind_proxy=settings[options.BEHIND_PROXY],
+    )
+    operations = Site(Operations(details=status.details, ready=status.not_ready).app.resource())
+    operations.displayTracebacks = False
+    return Bridge(
+        settings=settings,
+        reactor=reactor,
+        streams=streams,
+        data_dir=data_dir,
+        journal=journal,
+        database=database,
+        writer=writer,
+        sessions=SessionsFollower(
+            pool=database, reactor=reactor, log=structlog.get_logger("bridge.sessions")
+        ),
+        retention=retention,
+        directory=directory,
+        admission=admission,
+        interceptor=interceptor,
+        refusals=refusals,
+        upstreams=upstreams,
+        demo=demo,
+        site=BridgeSite(
+            resource=Root(gateway=gateway, management=management.app),
+            gate=RootGate(gateway=gateway),
+            memory=memory,
+            limits=_site_limits(settings),
+            reactor=reactor,
+        ),
+        operations=operations,
+    )
+
+
+def _storage(
+    settings: Settings, reactor: Any, database: Database, root: Path
+) -> tuple[Writer, Retention]:
+    retention: Retention
+
+    def cutoff() -> datetime | None:
+        return retention.cutoff()
+
+    # Each needs the other's word: what is too old to be stored, and what to purge.
+    writer = Writer(
+        journal_root=root,
+        pool=database,
+        write_batch=write_batch,
+        reactor=reactor,
+        log=structlog.get_logger("bridge.writer"),
+        cutoff=cutoff,
+    )
+    retention = Retention(
+        pool=database,
+        retention_seconds=settings[options.RETENTION],
+        reactor=reactor,
+        log=structlog.get_logger("bridge.retention"),
+        journal_purge=writer.purge,
+    )
+    return writer, retention
+
+
+def _directory(
+    settings: Settings, reactor: Any, database: Database, data_dir: Path
+) -> TokenDirectory:
+    async def load(known_version: int) -> IssuedTokens | None:
+        since = utc(reactor.seconds() - _ENDED_TOKENS_SECONDS)
+        return await database.transaction(
+            lambda cursor: issued_tokens(cursor, known_version, since), read_only=True
+        )
+
+    def in_thread(work: Callable[[], T]) -> Awaitable[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    return TokenDirectory(
+        snapshot=data_dir / SNAPSHOT_FILE,
+        loader=load,
+        reactor=reactor,
+        log=structlog.get_logger("bridge.tokens"),
+        offline_grace=settings[options.OFFLINE_GRACE],
+        in_thread=in_thread,
+        subscribe=lambda callback: database.listen(CHANNEL, callback),
+    )
+
+
+def _recorder(
+    settings: Settings, reactor: Any, streams: LogStreams, journal: Journal
+) -> Recorder:
+    return Recorder(
+        journal=journal,
+        levels=Levels(
+            prompts=settings[options.RECORD_PROMPTS] == "full",
+            tool_inputs=settings[options.RECORD_TOOL_INPUTS] == "full",
+            thoughts=settings[options.RECORD_THOUGHTS] == "full",
+        ),
+        clock=reactor,
+        log=(
+            StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None
+        ),
+    )
+
+
+def _demo(settings: Settings, reactor: Any) -> DemoProcess | None:
+    if not settings[options.ENABLED] or all(each.type != "demo" for each in settings.providers):
+        return None
+    return DemoProcess(reactor=reactor, log=structlog.get_logger("bridge.demo"))
+
+
+def _upstreams(
+    settings: Settings, reactor: Any, demo: DemoProcess | None
+) -> tuple[Upstream, ...]:
+    names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
+    found = []
+    for each in settings.providers:
+        if not each.served:
+            continue
+        provider = _provider(each, demo)
+        client = UpstreamClient(
+            origin=provider.origin,
+            reactor=reactor,
+            connect_seconds=settings[options.CONNECT],
+            first_byte_seconds=settings[options.FIRST_BYTE],
+            keepalive_seconds=settings[options.UPSTREAM_KEEPALIVE],
+        )
+        found.append(
+            Upstream(
+                provider=provider,
+                client=client,
+                actor_headers=names if each.send_actor_headers else None,
+            )
+        )
+    return tuple(found)
+
+
+def _provider(settings: ProviderSettings, demo: DemoProcess | None) -> Anthropic:
+    if settings.type == "demo" and demo is not None:
+        return Anthropic(name=settings.name, base_url=demo.base_url, keys=(demo.secret,))
+    return Anthropic(name=settings.name, base_url=settings.base_url, keys=settings.keys)
+
+
+def _relay_limits(settings: Settings) -> RelayLimits:
+    return RelayLimits(
+        upstream_idle=settings[options.UPSTREAM_IDLE],
+        client_stall=settings[options.CLIENT_STALL],
+        exchange=settings[options.EXCHANGE],
+        ping=settings[options.PING],
+    )
+
+
+def _reading_limits(settings: Settings) -> ReadingLimits:
+    return ReadingLimits(
+        max_event=settings[options.MAX_EVENT], max_document=settings[options.MAX_DOCUMENT]
+    )
+
+
+def _site_limits(settings: Settings) -> SiteLimits:
+    behind_proxy = settings[options.BEHIND_PROXY]
+    return SiteLimits(
+        request_header_seconds=settings[options.REQUEST_HEADER],
+        request_body_idle_seconds=settings[options.REQUEST_BODY_IDLE],
+        header_bytes=settings[options.HEADER_BYTES],
+        connections=settings[options.CONNECTIONS],
+        # All of a proxy's connections come from one address.
+        connections_per_address=0 if behind_proxy else settings[options.CONNECTIONS_PER_ADDRESS],
+    )

@@ -1,0 +1,266 @@
+"""Starting and stopping a bridge: what comes before what, and how long each step may take."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.failure import Failure
+
+from bridge.assembly import Bridge
+from bridge.auth.bootstrap import FirstStart, bootstrap
+from bridge.config import options
+from bridge.deferreds import limited, run_in_background
+from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
+from bridge.domain.identity import Actor
+from bridge.periodic import Periodic
+from bridge.recording.refusals import WINDOW_SECONDS
+from bridge.store.errors import StoreError
+from bridge.store.identity import create_first
+
+_log = structlog.get_logger("bridge")
+
+REVOCATION_SECONDS = 15.0
+"""How often live answers are checked against the tokens; a revocation closes them within a minute."""
+_ABORT_SECONDS = 5.0
+_FLUSH_SECONDS = 10.0
+_STEP_SECONDS = 10.0
+_DATABASE_STOP_SECONDS = 45.0
+# All of these and limits.drain together stay below TimeoutStopSec in etc/aibridge.service.
+
+
+class StartFailed(Exception):
+    """The bridge cannot run as it is configured; the message says what to do."""
+
+
+class Lifecycle:
+    """Runs one bridge from its first to its last moment."""
+
+    def __init__(
+        self,
+        *,
+        bridge: Bridge,
+        on_ready: Callable[[FirstStart | None], object],
+        on_failure: Callable[[StartFailed], object],
+    ) -> None:
+        """Run `bridge`.
+
+        Args:
+            bridge: assembled, not started.
+            on_ready: called once, when requests are served and recorded in the database.
+            on_failure: called when the start has failed for good.
+        """
+        self._bridge = bridge
+        self._on_ready = on_ready
+        self._on_failure = on_failure
+        self._ports: list[IListeningPort] = []
+        self._bringing_up: Deferred[object] | None = None
+        self._stopping = False
+        clock = bridge.reactor
+        self._periodic = (
+            Periodic(
+                name="write refusals",
+                seconds=WINDOW_SECONDS,
+                work=bridge.refusals.flush,
+                clock=clock,
+            ),
+            Periodic(
+                name="end revoked answers",
+                seconds=REVOCATION_SECONDS,
+                work=self._end_revoked,
+                clock=clock,
+            ),
+        )
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, Any]]:
+        """The addresses on which clients are served, as (scheme, IAddress)."""
+        descriptions = self._bridge.settings[options.LISTEN]
+        return [
+            ("https" if text.startswith(("ssl:", "tls:")) else "http", port.getHost())
+            for text, port in zip(descriptions, self._ports, strict=False)
+        ]
+
+    def start(self) -> None:
+        """Listen at once, and do the rest in the background.
+
+        Raises:
+            StartFailed: an address cannot be listened on.
+        """
+        bridge = self._bridge
+        bridge.writer.start()
+        for description in bridge.settings[options.LISTEN]:
+            self._ports.append(self._listen("listen", description, bridge.site))
+        operations = bridge.settings[options.OPERATIONS_LISTEN]
+        if operations:
+            self._ports.append(
+                self._listen("operations_listen", operations, bridge.operations)
+            )
+        for each in self._periodic:
+            each.start(now=False)
+        bridge.directory.changed.append(self._revoke)
+        self._bringing_up = run_in_background("start", self._bring_up())
+
+    async def stop(self) -> None:
+        """Let running answers end, write down what there is, and stop everything in order."""
+        bridge = self._bridge
+        self._stopping = True
+        bridge.admission.draining = True
+        _log.info("stopping", running=bridge.interceptor.running)
+        for port in self._ports:
+            await _step("stop listening", _as_awaitable(port.stopListening()), bridge.reactor)
+        if bridge.interceptor.running:
+            await self._drain()
+        for each in self._periodic:
+            await _step("stop periodic work", each.stop(), bridge.reactor)
+        bridge.refusals.close()
+        if bridge.database.connected:
+            await _step("store the last records", bridge.writer.flush(), bridge.reactor)
+        for name, work in (
+            ("stop the writer", bridge.writer.stop()),
+            ("stop following tokens", bridge.directory.stop()),
+            ("stop following sessions", bridge.sessions.stop()),
+            ("stop the retention", bridge.retention.stop()),
+            ("close connections to providers", self._close_upstreams()),
+            ("close the journal", _as_awaitable(bridge.journal.close())),
+        ):
+            await _step(name, work, bridge.reactor)
+        if bridge.demo is not None:
+            await _step("stop the demo provider", bridge.demo.stop(), bridge.reactor)
+        await _step(
+            "stop the database", bridge.database.stop(), bridge.reactor, _DATABASE_STOP_SECONDS
+        )
+        _log.info("stopped")
+
+    async def _bring_up(self) -> None:
+        bridge = self._bridge
+        try:
+            if bridge.demo is not None:
+                await bridge.demo.start()
+            # What was known at the last moment is served while the database is being started.
+            await bridge.directory.start()
+            await bridge.database.start()
+            if self._stopping:
+                return
+            first = await self._first_start()
+            await bridge.directory.refresh()
+        except CancelledError:
+            raise
+        except (StoreError, OSError) as error:
+            if not self._stopping:
+                self._on_failure(StartFailed(_sentence(error)))
+            return
+        bridge.writer.notify()
+        bridge.sessions.start()
+        bridge.retention.start()
+        self._on_ready(first)
+
+    async def _first_start(self) -> FirstStart | None:
+        bridge = self._bridge
+        first = await bootstrap(
+            data_dir=bridge.data_dir,
+            now=bridge.reactor.seconds(),
+            default_lifetime=bridge.settings[options.TOKEN_DEFAULT_LIFETIME],
+            max_lifetime=bridge.settings[options.TOKEN_MAX_LIFETIME],
+            create=lambda user, tokens, save: bridge.database.transaction(
+                lambda cursor: create_first(cursor, user, tokens, save)
+            ),
+        )
+        if first is not None:
+            bridge.journal.append(first.records)
+        return first
+
+    def _listen(self, option: str, description: str, factory: Any) -> IListeningPort:
+        found: list[Any] = []
+        try:
+            serverFromString(self._bridge.reactor, description).listen(factory).addBoth(
+                found.append
+            )
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            msg = f"{option}: {description!r} is not an address to listen on: {error}."
+            raise StartFailed(msg) from error
+        if not found:
+            msg = f"{option}: {description!r} does not begin to listen at once."
+            raise StartFailed(msg)
+        if isinstance(found[0], Failure):
+            msg = f"{option}: cannot listen on {description}: {_sentence(found[0].value)}"
+            raise StartFailed(msg)
+        port: IListeningPort = found[0]
+        return port
+
+    def _revoke(self) -> None:
+        run_in_background("end revoked answers", self._end_revoked())
+
+    async def _end_revoked(self) -> None:
+        bridge = self._bridge
+        now = bridge.reactor.seconds()
+
+        def revoked(actor: Actor) -> bool:
+            return not bridge.directory.valid(actor, now)
+
+        error = Unauthenticated("The token that this request came with is no longer good.")
+        ended = bridge.interceptor.abort(error, which=revoked)
+        if ended:
+            _log.info("answers of revoked tokens ended", count=ended)
+
+    async def _drain(self) -> None:
+        bridge, seconds = self._bridge, self._bridge.settings[options.DRAIN]
+        if seconds and await _within(bridge.interceptor.idle(), seconds, bridge.reactor):
+            return
+        error = Overloaded("The bridge is restarting (limits.drain).", retry_after=1.0)
+        ended = bridge.interceptor.abort(error, which=lambda _: True)
+        _log.warning("answers cut because the bridge stops", count=ended)
+        await _within(bridge.interceptor.idle(), _ABORT_SECONDS, bridge.reactor)
+
+    async def _close_upstreams(self) -> None:
+        for each in self._bridge.upstreams:
+            await each.client.close()
+
+
+def reload_on_hangup(work: Callable[[], object], reactor: Any) -> None:
+    """Call `work` in the reactor at every SIGHUP."""
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(work))
+
+
+async def _step(
+    name: str, work: Awaitable[object], reactor: Any, seconds: float = _STEP_SECONDS
+) -> None:
+    """Do one step of the stop; whatever becomes of it, the next one follows."""
+
+    async def done() -> None:
+        await work
+
+    try:
+        await limited(
+            Deferred.fromCoroutine(done()), seconds, reactor, lambda: TimeoutError("too slow")
+        )
+    except Exception as error:  # noqa: BLE001  # the database must still be stopped
+        _log.warning("step of the stop failed", step=name, reason=_sentence(error))
+
+
+async def _within(work: Deferred[None], seconds: float, reactor: Any) -> bool:
+    """Wait for `work`, at most `seconds`, and say whether it came."""
+    try:
+        await limited(work, seconds, reactor, TimeoutError)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _as_awaitable(work: object) -> None:
+    if isinstance(work, Deferred):
+        await work
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, BridgeError):
+        return error.message
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{os.strerror(error.errno)}" + (f": {error.filename}" if error.filename else "")
+    return str(error) or type(error).__name__

@@ -1,0 +1,249 @@
+"""`twistd aibridge`: its flags, its configuration errors, and the one service."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver
+from twisted.python import usage
+
+from bridge.assembly import assemble
+from bridge.auth.bootstrap import ADMIN_TOKEN_FILE, DEV_TOKEN_FILE, FirstStart
+from bridge.config import options
+from bridge.config.flags import CONFIG_FLAG, flag_table, normalise_arguments
+from bridge.config.load import load
+from bridge.config.settings import ConfigErrors, Settings
+from bridge.config.sources import CONFIG_VARIABLE
+from bridge.domain.errors import BridgeError
+from bridge.lifecycle import Lifecycle, StartFailed, reload_on_hangup
+from bridge.telemetry.logs import LogStreams, configure
+from bridge.telemetry.streams import LogTargetError
+from bridge.welcome import Welcome, welcome_text
+
+DAEMON_LOG = "aibridge.log"
+"""In data_dir: where a daemon, which has no terminal, writes unless told otherwise."""
+CONFIG_EXIT = 2
+"""Exit code for a configuration that cannot be used; twistd's own usage errors exit with 1."""
+_FAILED_EXIT = 1
+_PRIVATE = 0o700
+_STDOUT, _STDERR = 1, 2
+_HIDDEN = frozenset(flag.name for flag in flag_table() if flag.hidden)
+
+_log = structlog.get_logger("bridge")
+
+
+class Options(usage.Options):
+    """The flags of `twistd aibridge`: every option's, from the one table."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Every option can also stand in the environment or in the configuration file; "
+        "`aibridge config show` tells what is in force and where it came from."
+    )
+    optParameters = [  # noqa: RUF012  # as Twisted wants it
+        [CONFIG_FLAG, "c", None, "The YAML file; without one there are only defaults and flags."],
+        *([flag.name, None, None, flag.doc] for flag in flag_table()),
+    ]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse, with the values of switches filled in."""
+        super().parseOptions(normalise_arguments(options or ()))
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Return the help, without second spellings."""
+        every, self.longOpt = self.longOpt, [
+            name for name in self.longOpt if name.rstrip("=") not in _HIDDEN
+        ]
+        try:
+            return str(super().getUsage(width))
+        finally:
+            self.longOpt = every
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """The flags that were used, by name."""
+        return {
+            name: value for name, value in self.items() if value is not None and name != CONFIG_FLAG
+        }
+
+
+def makeService(parsed: Options) -> BridgeService:  # noqa: N802  # twistd's name
+    """Return the service for a command line; exits with 2 and every problem if it cannot run."""
+    named = parsed[CONFIG_FLAG] or os.environ.get(CONFIG_VARIABLE)
+    path = Path(named).absolute() if named else None
+    parent = parsed.parent if parsed.parent is not None else {}
+
+    def read() -> Settings:
+        return load(path, parsed.given, os.environ)
+
+    try:
+        settings = read()
+    except ConfigErrors as errors:
+        _complain("The configuration cannot be used:", *errors.problems)
+        sys.exit(CONFIG_EXIT)
+    return BridgeService(
+        settings=settings, read=read, in_foreground=bool(parent.get("nodaemon", True))
+    )
+
+
+class BridgeService(Service):
+    """One bridge under twistd."""
+
+    name = "aibridge"
+
+    def __init__(
+        self, *, settings: Settings, read: Callable[[], Settings], in_foreground: bool
+    ) -> None:
+        """Get ready to run; opens the logs, because twistd takes them before it goes on.
+
+        Args:
+            settings: what is in force.
+            read: reads them anew, for SIGHUP; raises ConfigErrors.
+            in_foreground: whether there is a terminal to talk to.
+        """
+        from twisted.internet import reactor
+
+        self._reactor: Any = reactor
+        self._settings = settings
+        self._read = read
+        self._in_foreground = in_foreground
+        # A daemon changes its directory and loses its terminal: nothing may depend on either.
+        self._data_dir = settings[options.DATA_DIR].absolute()
+        self._shown_data_dir = settings[options.DATA_DIR]
+        self._lifecycle: Lifecycle | None = None
+        self._streams = self._open_logs()
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join twistd's application, and take over its logging."""
+        super().setServiceParent(parent)
+        if hasattr(parent, "setComponent"):
+            parent.setComponent(ILogObserver, self._streams.observer)
+
+    def startService(self) -> None:
+        """Start; a start that cannot succeed ends the process with a sentence and exit code 1."""
+        super().startService()
+        for warning in self._settings.warnings:
+            _log.warning("configuration", warning=warning)
+        try:
+            bridge = assemble(
+                self._settings,
+                reactor=self._reactor,
+                streams=self._streams,
+                data_dir=self._data_dir,
+            )
+            self._lifecycle = Lifecycle(
+                bridge=bridge, on_ready=self._ready, on_failure=self._failed
+            )
+            self._lifecycle.start()
+        except (StartFailed, BridgeError, OSError) as error:
+            _complain(f"AI Bridge cannot start: {error}")
+            sys.exit(_FAILED_EXIT)
+        reload_on_hangup(self._reload, self._reactor)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Stop everything in order; twistd waits for it."""
+        super().stopService()
+        if self._lifecycle is None:
+            return None
+        return Deferred.fromCoroutine(self._lifecycle.stop())
+
+    def _open_logs(self) -> LogStreams:
+        human = self._settings[options.LOG_HUMAN]
+        try:
+            self._data_dir.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            self._data_dir.chmod(_PRIVATE)
+            if human is None:
+                human = "/dev/stderr" if self._in_foreground else str(self._data_dir / DAEMON_LOG)
+            return configure(
+                log_human=human,
+                log_json=self._settings[options.LOG_JSON],
+                level=self._settings[options.LOG_LEVEL],
+                clock=self._reactor,
+                twisted=False,
+            )
+        except LogTargetError as error:
+            _complain(str(error))
+        except OSError as error:
+            _complain(
+                f"data_dir: {self._shown_data_dir} cannot be used: {os.strerror(error.errno or 0)}."
+            )
+        sys.exit(_FAILED_EXIT)
+
+    def _ready(self, first: FirstStart | None) -> None:
+        assert self._lifecycle is not None  # noqa: S101 - it is what calls us
+        scheme, address = self._lifecycle.addresses[0]
+        where = _url(scheme, address)
+        _log.info("ready", address=where)
+        if not self._in_foreground:
+            return
+        text = welcome_text(
+            Welcome(
+                address=where,
+                providers=[each for each in self._settings.providers if each.served],
+                admin_token=self._shown_data_dir / ADMIN_TOKEN_FILE,
+                dev_token=self._shown_data_dir / DEV_TOKEN_FILE,
+                command=_command(),
+                enabled=self._settings[options.ENABLED],
+                first_start=first is not None,
+            )
+        )
+        # Not sys.stdout: twistd has turned that into log lines.
+        _write(_STDOUT, text)
+
+    def _failed(self, error: StartFailed) -> None:
+        _log.error("start failed", reason=str(error))
+        if self._in_foreground:
+            _complain(f"AI Bridge cannot start: {error}")
+        # twistd knows no exit code of a running application, and cleans up before this is called.
+        atexit.register(os._exit, _FAILED_EXIT)
+        self._reactor.stop()
+
+    def _reload(self) -> None:
+        """Open log files anew and take over what may change while running."""
+        self._streams.reopen()
+        try:
+            settings = self._read()
+        except ConfigErrors as errors:
+            _log.error("configuration not reloaded", problems=list(errors.problems))
+            return
+        self._streams.set_level(settings[options.LOG_LEVEL])
+        _log.info("reloaded", log_level=settings[options.LOG_LEVEL])
+
+
+def _url(scheme: str, address: Any) -> str:
+    host = getattr(address, "host", None)
+    if host is None:
+        return str(address)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}"
+
+
+def _command() -> str:
+    """Return how to call the command line from here: a virtual environment may not be active."""
+    beside = Path(sys.executable).parent / "aibridge"
+    if shutil.which("aibridge") == str(beside) or not beside.exists():
+        return "aibridge"
+    try:
+        return str(beside.relative_to(Path.cwd()))
+    except ValueError:
+        return str(beside)
+
+
+def _complain(*lines: str) -> None:
+    _write(_STDERR, "\n  ".join(lines) + "\n")
+
+
+def _write(descriptor: int, text: str) -> None:
+    try:
+        os.write(descriptor, text.encode())
+    except OSError:
+        _log.warning("terminal not written to")

@@ -1,0 +1,106 @@
+"""How the bridge is: whether it should get requests, and the details for who operates it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.auth.directory import TokenDirectory
+from bridge.bodies import BodyMemory
+from bridge.config import options
+from bridge.config.settings import Settings
+from bridge.database import Database
+from bridge.domain.clock import Clock, utc
+from bridge.intercept.interceptor import Interceptor
+from bridge.journal.appender import Journal
+from bridge.policy.admission import Admission
+from bridge.recording.refusals import Refusals
+from bridge.recording.writer import Writer
+from bridge.telemetry.logs import LogStreams
+
+
+class Status:
+    """Asks the parts."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        version: str,
+        database: Database,
+        journal: Journal,
+        writer: Writer,
+        directory: TokenDirectory,
+        admission: Admission,
+        interceptor: Interceptor,
+        memory: BodyMemory,
+        refusals: Refusals,
+        streams: LogStreams,
+        clock: Clock,
+    ) -> None:
+        """Keep the parts."""
+        self._settings = settings
+        self._version = version
+        self._database = database
+        self._journal = journal
+        self._writer = writer
+        self._directory = directory
+        self._admission = admission
+        self._interceptor = interceptor
+        self._memory = memory
+        self._refusals = refusals
+        self._streams = streams
+        self._clock = clock
+        self._started = clock.seconds()
+
+    def not_ready(self) -> str | None:
+        """Return in a word why no requests should be sent here; None when they should.
+
+        The database's being away is no reason: requests go on without it.
+        """
+        if self._admission.draining:
+            return "draining"
+        if not self._journal.accepting:
+            return "journal"
+        if not self._directory.ready:
+            return "starting"
+        return None
+
+    def details(self) -> dict[str, Any]:
+        """Return everything an operator may want to know, as JSON has it."""
+        return {
+            "version": self._version,
+            "ready": self.not_ready() is None,
+            "not_ready": self.not_ready(),
+            "uptime_seconds": round(self._clock.seconds() - self._started, 1),
+            "gateway": {
+                "enabled": self._settings[options.ENABLED],
+                "requests_running": self._interceptor.running,
+                "request_body_bytes": self._memory.used_bytes,
+                "refusals_not_recorded": self._refusals.lost,
+            },
+            "database": {
+                "kind": "embedded" if self._database.embedded else "external",
+                "connected": self._database.connected,
+                "problem": self._database.problem,
+            },
+            "journal": self._journal.status(),
+            "writer": self._writer.status(),
+            "tokens": {
+                "known": self._directory.count,
+                "confirmed_at": (
+                    utc(self._directory.confirmed_at)
+                    if self._directory.confirmed_at is not None
+                    else None
+                ),
+            },
+            "providers": [
+                {
+                    "name": each.name,
+                    "type": each.type,
+                    "served": each.served,
+                    "own_keys_only": each.own_keys_only,
+                }
+                for each in self._settings.providers
+            ],
+            "logs": {"lines_lost": self._streams.lost},
+        }
