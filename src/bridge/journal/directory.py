@@ -41,15 +41,18 @@ class Claim:
         self._fd = fd
 
     def release(self) -> None:
-        """Let go; the lock file stays, because unlinking it would let two processes in."""
+        """Let go; the lock file stays: only `remove_directory` unlinks it, while it is held."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 def try_lock(path: Path) -> Claim | None:
-    """Lock the file at `path`, made if need be; None when another holds it."""
-    fd = open_private(path, os.O_RDWR | os.O_CREAT)
+    """Lock the file at `path`, made if need be; None when another holds it or removes it."""
+    try:
+        fd = open_private(path, os.O_RDWR | os.O_CREAT)
+    except FileNotFoundError:
+        return None  # the directory has just been removed
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Somebody may have replaced the file between our opening and our locking it.
@@ -94,11 +97,29 @@ def directories(root: Path) -> list[Path]:
     return [root / name for name in sorted(names, key=int)]
 
 
+def remove_directory(directory: Path) -> bool:
+    """Remove an emptied directory whose claim the caller holds; False when something is in it.
+
+    Whoever opened the lock file before it went finds another inode, or none, and lets go.
+    """
+    for name in (RESERVE_NAME, CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.new", LOCK_NAME):
+        (directory / name).unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError:
+        return False
+    return True
+
+
 def segments(directory: Path) -> list[int]:
-    """Return the numbers of the segments in `directory`, oldest first."""
+    """Return the numbers of the segments in `directory`, oldest first; none when it is gone."""
+    try:
+        names = os.listdir(directory)  # noqa: PTH208  # ten times faster than iterdir()
+    except FileNotFoundError:
+        return []
     return sorted(
         int(name.removesuffix(_SUFFIX))
-        for name in os.listdir(directory)  # noqa: PTH208  # ten times faster than iterdir()
+        for name in names
         if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX).isdecimal()
     )
 
@@ -114,6 +135,11 @@ def segment_size(directory: Path, number: int) -> int:
         return segment_path(directory, number).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def bytes_in(directory: Path) -> int:
+    """Return the bytes in all segments of `directory`."""
+    return sum(segment_size(directory, number) for number in segments(directory))
 
 
 def load_checkpoint(directory: Path) -> Checkpoint:
@@ -136,7 +162,12 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
 
 
 def delete_stored(
-    directory: Path, *, checkpoint: Checkpoint, older_than: float | None, last_too: bool = False
+    directory: Path,
+    *,
+    checkpoint: Checkpoint,
+    older_than: float | None,
+    last_too: bool = False,
+    enough: int | None = None,
 ) -> int:
     """Delete finished segments that are in the store, and return how many bytes that gave back.
 
@@ -145,12 +176,15 @@ def delete_stored(
         checkpoint: how far it has been stored.
         older_than: only those last written before this (seconds since the epoch); None for all.
         last_too: the newest as well; only for who holds the claim.
+        enough: stop, oldest first, when so many bytes have been given back; None for all.
     """
     numbers = segments(directory)
     if not last_too:
         numbers = numbers[:-1]
     freed = 0
     for number in numbers:
+        if enough is not None and freed >= enough:
+            break
         path = segment_path(directory, number)
         try:
             found = path.stat()

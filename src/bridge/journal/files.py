@@ -1,4 +1,4 @@
-"""The four things a journal does to an open file, in one place so that a test can have bad manners."""
+"""The four things a journal does to an open file, in one place so that a test can misbehave."""
 
 from __future__ import annotations
 

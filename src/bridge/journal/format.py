@@ -11,12 +11,12 @@ import re
 import zlib
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
 
-from bridge.domain.records import AnyRecord, Record
+from bridge.domain.records import AnyRecord, Record, TokenUsageRecorded
 
 VERSION = 1
 SEGMENT_OPENED = "segment_opened"
@@ -24,6 +24,36 @@ SEGMENT_OPENED = "segment_opened"
 _CRC_LENGTH = 9  # eight digits and the space
 _DEEPEST = 64  # levels of nesting kept when a record has to be made holdable
 _LARGEST_INTEGER = 2**63
+_LONGEST_KEY = 512
+"""Characters kept of what is indexed: Postgres refuses index rows over 2 704 bytes."""
+_KEYS: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    record: tuple(
+        name
+        for name in record.__struct_fields__
+        if name
+        in {
+            "client_session_id",
+            "correlating_tool_call_id",
+            "model",
+            "provider_item_id",
+            "provider_response_id",
+            "provider_tool_call_id",
+            "response_id",
+            "tool",
+        }
+    )
+    for record in get_args(AnyRecord)
+}
+"""Per record, the members that a client or provider chose and that the store indexes."""
+_COUNTS: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    TokenUsageRecorded: (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_write_input_tokens",
+    )
+}
+"""Per record, the numbers that a provider chose, in columns that take no text."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _NUL_ESCAPE = b"\\u0000"
 # An even number of backslashes before it, or none: otherwise it is the text "\u0000" itself.
@@ -38,8 +68,10 @@ class OpenInterception(msgspec.Struct, frozen=True):
     day: date
 
 
-class SegmentOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=SEGMENT_OPENED):
-    """The first line of a segment: what was open when it began, so that older ones are not needed."""
+class SegmentOpened(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=SEGMENT_OPENED
+):
+    """The first line of a segment: what was open when it began; older ones are not needed then."""
 
     at: datetime
     day: date
@@ -61,6 +93,8 @@ class _Moment(msgspec.Struct, frozen=True):
 
     at: datetime
 
+
+_R = TypeVar("_R", bound=msgspec.Struct)
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _MOMENT = msgspec.json.Decoder(_Moment)
@@ -103,9 +137,12 @@ def encode_line(record: Record, seq: int) -> bytes:
 def encode_body(record: Record | SegmentOpened) -> tuple[bytes, bool]:
     """Return the JSON of `record`, and whether something in it had to be replaced.
 
-    NUL and lone surrogates become U+FFFD; numbers over 64 bits become text.
+    NUL and lone surrogates become U+FFFD; numbers over 64 bits become text, or the largest that
+    fits where a column wants a number; over-long ids are cut.
     """
-    altered = False
+    fitting = _fitting(record)
+    altered = fitting is not record
+    record = fitting
     try:
         body = _ENCODER.encode(record)
     except (UnicodeEncodeError, OverflowError, RecursionError, TypeError, ValueError):
@@ -118,7 +155,7 @@ def encode_body(record: Record | SegmentOpened) -> tuple[bytes, bool]:
 
 
 def frame(body: bytes, seq: int) -> bytes:
-    """Return the line for a JSON object: version and sequence number spliced in, checksum before."""
+    """Return the line for a JSON object: version and number spliced in, checksum before."""
     head = b'{"v":1,"seq":%d,' % seq
     rest = memoryview(body)[1:]
     return b"".join((b"%08x " % zlib.crc32(rest, zlib.crc32(head)), head, rest, b"\n"))
@@ -173,6 +210,18 @@ def opened_with(line: JournalLine) -> list[OpenInterception]:
     return msgspec.json.decode(line.body, type=SegmentOpened).open
 
 
+def _fitting(record: _R) -> _R:
+    """Return `record` with over-long keys and over-large counts cut; itself when there are none."""
+    for name in _KEYS.get(type(record), ()):
+        value = getattr(record, name)
+        if value is not None and len(value) > _LONGEST_KEY:
+            record = msgspec.structs.replace(record, **{name: value[:_LONGEST_KEY]})
+    for name in _COUNTS.get(type(record), ()):
+        if getattr(record, name) >= _LARGEST_INTEGER:
+            record = msgspec.structs.replace(record, **{name: _LARGEST_INTEGER - 1})
+    return record
+
+
 def _holdable_record(record: Record | SegmentOpened) -> dict[str, object]:
     config = record.__struct_config__
     members: dict[str, object] = {str(config.tag_field): config.tag}
@@ -199,8 +248,7 @@ def _holdable(value: Any, depth: int) -> object:
             return [_holdable(item, depth + 1) for item in value]
         case msgspec.Struct():
             return {
-                name: _holdable(getattr(value, name), depth + 1)
-                for name in value.__struct_fields__
+                name: _holdable(getattr(value, name), depth + 1) for name in value.__struct_fields__
             }
         case _:
             return f"<{type(value).__name__}>"

@@ -80,7 +80,7 @@ class Tail:
             if isinstance(line, DamagedLine):
                 damaged.append(line)
                 continue
-            seq = line.seq
+            seq = max(seq, line.seq)  # lines saved from a bad file come again in the next one
             if line.kind != SEGMENT_OPENED:
                 lines.append(line)
         self._ahead = data[begin:]
@@ -92,17 +92,16 @@ class Tail:
     def _read_on(self, piece_bytes: int, damaged: list[DamagedLine]) -> bool:
         """Read a piece, if need be of the next segment; False when there is none yet."""
         # Listed before reading: if a successor exists now, an empty read means "finished".
-        successor = next(
-            (n for n in segments(self.directory) if n > self._position.segment), None
-        )
+        successor = next((n for n in segments(self.directory) if n > self._position.segment), None)
         piece = self._piece(piece_bytes)
         if piece:
             self._ahead += piece
             return True
         if successor is None:
             return False
-        if self._ahead:
-            end = self._position.offset + len(self._ahead)
+        end = self._position.offset + len(self._ahead)
+        # What a failed write left is cut off by the appender, maybe after we read it.
+        if self._ahead and segment_size(self.directory, self._position.segment) >= end:
             reason = "no end of line in a finished segment"
             damaged.append(DamagedLine(self._ahead, reason, self._position.segment, end))
         self.close()
@@ -146,6 +145,30 @@ def unsent_bytes(directory: Path, stored: Checkpoint) -> int:
         elif number == stored.segment:
             sizes += max(0, segment_size(directory, number) - stored.offset)
     return sizes
+
+
+def last_seq(directory: Path) -> int:
+    """Return the sequence number of the newest whole line, 0 when no segment holds one."""
+    for number in reversed(segments(directory)):
+        size = segment_size(directory, number)
+        reach = 1 << 16
+        while size:
+            begin = max(0, size - reach)
+            try:
+                with segment_path(directory, number).open("rb", buffering=0) as file:
+                    data = os.pread(file.fileno(), size - begin, begin)
+            except FileNotFoundError:
+                break
+            # Without what may be half a line before the first line feed in view.
+            whole = data.split(b"\n")[0 if begin == 0 else 1 : -1]
+            for raw in reversed(whole):
+                line = decode_line(raw, number, 0)
+                if isinstance(line, JournalLine):
+                    return line.seq
+            if begin == 0:
+                break
+            reach *= 8
+    return 0
 
 
 def oldest_unsent(directory: Path, stored: Checkpoint) -> datetime | None:
