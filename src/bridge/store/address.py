@@ -13,7 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
+from bridge.deferreds import limited
 from bridge.store.errors import StoreError, StoreUnavailable
+
+LOOK_UP_SECONDS = 10.0
 
 _DEFAULTS: Mapping[str, str] = {
     "application_name": "aibridge",
@@ -102,7 +105,11 @@ class _Collected:
 async def _look_up(name: str, reactor: Any) -> list[str]:
     collected = _Collected()
     reactor.nameResolver.resolveHostName(collected, name)
-    return await collected.finished
+
+    def too_slow() -> Exception:
+        return StoreUnavailable(f"The address of {name} was not found in time.")
+
+    return await limited(collected.finished, LOOK_UP_SECONDS, reactor, too_slow)
 
 
 def _is_name(host: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
@@ -41,6 +42,8 @@ _WRONG_PASSWORD = (
     "no password supplied",
     "authentication failed",
 )
+_LEAVE = frozenset({"25006", "57P01", "57P02", "57P03"})
+"""Read only after a failover, or going down: another connection may reach a better server."""
 _MISCONFIGURED = ("does not exist", "no pg_hba.conf entry", "not permitted to log in")
 
 
@@ -53,6 +56,7 @@ class Connection:
         self._reactor = reactor
         self._lost = lost
         self._open = True
+        self._silent = False
         wire.on_lost = self._went_away
 
     @property
@@ -83,11 +87,17 @@ class Connection:
         """
         timer = None
         if seconds:
-            timer = self._reactor.callLater(seconds + GRACE_SECONDS, self.close)
+            timer = self._reactor.callLater(seconds + GRACE_SECONDS, self._give_up)
         try:
             cursor = self._wire.cursor()
             await cursor.execute(sql, params)
         except (psycopg2.Error, ConnectionClosed, ValueError) as e:
+            if getattr(e, "pgcode", None) in _LEAVE:
+                self.close()
+            if self._silent:
+                raise StoreUnavailable(
+                    f"The database did not answer within the limit of {seconds:.0f} s."
+                ) from e
             raise _refusal(e) from e
         except (txpostgres.AlreadyPolling, txpostgres.UnexpectedPollResult) as e:
             self.close()
@@ -106,6 +116,10 @@ class Connection:
         if self._open:
             self._open = False
             self._wire.close()
+
+    def _give_up(self) -> None:
+        self._silent = True
+        self.close()
 
     def _went_away(self) -> None:
         if self._open:
@@ -155,7 +169,7 @@ async def open_connection(
     statement_seconds: float,
     lost: Callable[[Connection], None],
 ) -> Connection:
-    """Connect.
+    """Connect; cancelling it hangs up.
 
     Args:
         address: where, and as whom.
@@ -173,7 +187,7 @@ async def open_connection(
     wire = _Wire(reactor=reactor)
     timer = reactor.callLater(CONNECT_SECONDS, wire.give_up)
     try:
-        await wire.connect(**parameters)
+        await wire.opened(parameters)
     except (psycopg2.Error, ConnectionClosed) as e:
         wire.give_up()
         raise _connect_error(e, address) from e
@@ -211,6 +225,25 @@ class _Wire(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no t
         super().connectionLost(reason)
         self._tell()
 
+    def opened(self, parameters: Mapping[str, str]) -> Deferred[None]:
+        """Connect; the original must not be cancelled."""
+        waiting: Deferred[None] = Deferred(lambda _: self.give_up())
+
+        def settle(result: object) -> None:
+            if not waiting.called:
+                waiting.callback(result if isinstance(result, Failure) else None)
+
+        self.connect(**parameters).addBoth(settle)
+        return waiting
+
+    def close(self) -> None:
+        # The original forgets those that wait for an answer, and the reactor would take the next
+        # socket with the same number for theirs.
+        for cursor in self._cursors:
+            self.reactor.removeReader(cursor)
+            self.reactor.removeWriter(cursor)
+        super().close()
+
     def give_up(self) -> None:
         """Close what may never have been opened."""
         if self._connection is not None:
@@ -230,8 +263,11 @@ def _refusal(error: Exception) -> StoreError:
     sqlstate = cast("str | None", getattr(error, "pgcode", None))
     sentence = _first_line(error)
     if sqlstate is None:
-        adaptation = isinstance(error, psycopg2.ProgrammingError)
-        return StoreError(sentence) if adaptation else StoreUnavailable(sentence)
+        # Raised before anything was sent: a value that the driver cannot write down.
+        unsent = isinstance(
+            error, psycopg2.ProgrammingError | psycopg2.DataError | psycopg2.NotSupportedError
+        )
+        return StoreError(sentence) if unsent else StoreUnavailable(sentence)
     if sqlstate[:2] in _REFUSED_CLASSES and sqlstate not in _NOT_READY:
         return StoreError(f"{sentence} ({sqlstate})")
     return StoreUnavailable(f"{sentence} ({sqlstate})")

@@ -49,6 +49,8 @@ class Listener:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        if self._working is not None:
+            self._working.cancel()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

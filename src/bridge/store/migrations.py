@@ -14,7 +14,7 @@ from bridge.store.errors import SchemaTooNew, StoreError
 from bridge.store.pool import Cursor, Pool
 from bridge.store.rows import many, none, one
 
-_LOCK_NUMBER = 0x6169_6264_0002  # first start has 1; any number that nobody else uses
+_LOCK_NUMBER = 0x6169_6264_0010  # "aibd"; any number that nobody else uses
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _EXISTS = "SELECT to_regclass('aibridge_schema_version') IS NOT NULL"

@@ -198,7 +198,7 @@ class Pool:
             connection.close()
         self._idle.clear()
         if self._reconnecting is not None:
-            await self._reconnecting
+            self._reconnecting.cancel()
 
     async def _transaction(
         self, begin: str, work: Callable[[Cursor], Awaitable[T]], seconds: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from bridge.store.address import Address
 from bridge.store.connection import Connection, open_connection
 from bridge.store.embedded.place import Place
-from bridge.store.embedded.processes import start_process
+from bridge.store.embedded.processes import Running, start_process
 from bridge.store.embedded.program import MAJOR_VERSION
 from bridge.store.errors import StoreError, WrongMajorVersion
 
@@ -105,8 +105,22 @@ def check_version(place: Place) -> bool:
     return True
 
 
-async def make_cluster(reactor: Any, programs: Path, place: Place, *, unsafe_fast: bool) -> None:
+async def make_cluster(
+    reactor: Any,
+    programs: Path,
+    place: Place,
+    *,
+    unsafe_fast: bool,
+    started: Callable[[Running], object],
+) -> None:
     """Make the cluster; what an interrupted attempt left is cleared away.
+
+    Args:
+        reactor: processes.
+        programs: directory of initdb.
+        place: where.
+        unsafe_fast: do not wait for the disk.
+        started: is told the process, so that it can be stopped.
 
     Raises:
         StoreError: initdb fails.
@@ -136,6 +150,7 @@ async def make_cluster(reactor: Any, programs: Path, place: Place, *, unsafe_fas
     ]
     try:
         running = start_process(reactor, place, command)
+        started(running)
         await running.ended()
     finally:
         password_file.unlink(missing_ok=True)

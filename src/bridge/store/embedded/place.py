@@ -79,11 +79,10 @@ def find_place(data_dir: Path, run_as: str, *, system_root: Path = SYSTEM_ROOT) 
         if owner is not None and owner[0] != 0:
             # A service user made it; root, at the command line, must not begin another one.
             uid, gid = owner
-            place = Place(
+            return Place(
                 home=inside, uid=uid, gid=gid, keeper_uid=uid, keeper_gid=gid, private_copy=False
             )
-        else:
-            place = _system_place(data_dir, inside, run_as, system_root)
+        place = _system_place(data_dir, inside, run_as, system_root)
         _make_directories(place)
     except PermissionError as e:
         raise StoreError(

@@ -88,6 +88,7 @@ class EmbeddedServer:
         self._running: Running | None = None
         self._later: Any = None
         self._working: Deferred[object] | None = None
+        self._starting: Deferred[None] | None = None
         self._restart_seconds = FIRST_RESTART_SECONDS
         self._stopping = False
         self._watch = Periodic(
@@ -130,18 +131,30 @@ class EmbeddedServer:
         self._place = place = find_place(self._data_dir, self._run_as)
         self._socket_directory = short_socket_directory(place.run)
         self._lock = self._try_lock()
+        self._starting = Deferred()
         try:
             if self._lock is not None:
                 await self._begin()
             else:
                 await self._wait_for_other()
         except StoreError:
-            await self.stop()
+            await self._stop_all()
             raise
+        finally:
+            self._starting.callback(None)
         return self._address(USER, DATABASE)
 
     async def stop(self) -> None:
-        """Stop the server if it is ours; call it when nothing needs the database any more."""
+        """Stop the server if it is ours; call it when nothing needs the database any more.
+
+        A `start` under way fails with StoreUnavailable.
+        """
+        await self._stop_all()
+        if self._starting is not None:
+            await self._starting
+            await self._stop_all()
+
+    async def _stop_all(self) -> None:
         self._stopping = True
         if self._later is not None:
             self._later.cancel()
@@ -179,12 +192,21 @@ class EmbeddedServer:
         self._programs = await self._find_programs()
         if not exists:
             self._log.info("embedded database being made", directory=str(place.home))
-            await make_cluster(self._reactor, self._programs, place, unsafe_fast=self._unsafe_fast)
+            await make_cluster(
+                self._reactor,
+                self._programs,
+                place,
+                unsafe_fast=self._unsafe_fast,
+                started=self._started,
+            )
         self._rotate_log()
         await self._run()
         await make_database(self._reactor, place, self._socket_directory or place.run)
         if not self._unsafe_fast:
             self._watch.start(now=False)
+
+    def _started(self, running: Running) -> None:
+        self._running = running
 
     async def _find_programs(self) -> Path:
         if not self._at.private_copy:
