@@ -77,9 +77,9 @@ class Database:
                 await self._open()
                 return
             except StoreUnavailable as error:
-                self._problem = error.message
+                self._problem = str(error)
                 self._log.warning(
-                    "database not available", reason=error.message, retry_seconds=delay
+                    "database not available", reason=str(error), retry_seconds=delay
                 )
             self._waiting = deferLater(self._reactor, delay)
             try:

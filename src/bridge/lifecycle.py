@@ -17,7 +17,7 @@ from bridge.assembly import Bridge
 from bridge.auth.bootstrap import FirstStart, bootstrap
 from bridge.config import options
 from bridge.deferreds import limited, run_in_background
-from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
+from bridge.domain.errors import Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
@@ -259,8 +259,6 @@ async def _as_awaitable(work: object) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, BridgeError):
-        return error.message
     if isinstance(error, OSError) and error.errno is not None:
         return f"{os.strerror(error.errno)}" + (f": {error.filename}" if error.filename else "")
     return str(error) or type(error).__name__

@@ -57,7 +57,7 @@ class Commands(click.Group):
         except ConfigErrors as e:
             raise _Misconfigured(ctx.obj.path, e.problems) from e
         except BridgeError as e:
-            raise click.ClickException(printable(e.message)) from e
+            raise click.ClickException(printable(str(e))) from e
 
 
 class _Misconfigured(click.ClickException):
