@@ -68,6 +68,7 @@ def open_journal(
     keep_seconds: float,
     reactor: Any,
     log: FilteringBoundLogger,
+    on_append: Callable[[], None] | None = None,
     files: Files | None = None,
     in_thread: InThread | None = None,
 ) -> Journal:
@@ -81,6 +82,7 @@ def open_journal(
         keep_seconds: how long stored segments stay, for a replay.
         reactor: time (IReactorTime) and, unless `in_thread` is given, threads.
         log: bound logger.
+        on_append: told after every append, within it; quick, and never raises.
         files: what touches the disk.
         in_thread: runs what waits for the disk; None makes a thread.
 
@@ -105,6 +107,7 @@ def open_journal(
         keep_seconds=keep_seconds,
         reactor=reactor,
         log=log,
+        on_append=on_append,
         files=files or DiskFiles(),
         in_thread=in_thread,
     )
@@ -126,6 +129,7 @@ class Journal:
         keep_seconds: float,
         reactor: Any,
         log: FilteringBoundLogger,
+        on_append: Callable[[], None] | None,
         files: Files,
         in_thread: InThread | None,
     ) -> None:
@@ -156,7 +160,7 @@ class Journal:
         )
         self._room = Room(root=root, max_bytes=max_bytes, clock=reactor)
         self._reserve = Reserve(path=directory / RESERVE_NAME, files=files)
-        self._listeners: list[Callable[[], None]] = []
+        self._on_append = on_append
         self._problem: str | None = None
         self._probed_at = reactor.seconds()
         self._closed = False
@@ -208,8 +212,8 @@ class Journal:
                 self._rolling.open[record.interception_id] = record.day
             elif isinstance(record, InterceptionEnded):
                 self._rolling.open.pop(record.interception_id, None)
-        for listener in self._listeners:
-            listener()
+        if self._on_append is not None:
+            self._on_append()
         return altered
 
     def durable(self) -> Deferred[None]:
@@ -218,10 +222,6 @@ class Journal:
         The Deferred fails with Unavailable when the disk refuses.
         """
         return self._commit.durable()
-
-    def when_appended(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every append; it must be quick and must not raise."""
-        self._listeners.append(listener)
 
     def status(self) -> JournalStatus:
         """Return how it is doing; reads a little from the disk."""

@@ -54,6 +54,10 @@ class Tail:
         """Where the next line begins."""
         return self._position
 
+    def remaining(self) -> int:
+        """Return how many bytes there are behind the position."""
+        return unsent_bytes(self.directory, self._position)
+
     def close(self) -> None:
         """Close the file, keep the position."""
         if self._fd >= 0:

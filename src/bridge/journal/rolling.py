@@ -116,6 +116,11 @@ class Rolling:
         if self._clock.seconds() - self._began_at >= seconds:
             self.begin()
 
+    def sync(self) -> None:
+        """Force the newest segment to disk; for who has no group commit, and in a thread."""
+        if self._segment is not None:
+            self._segment.sync()
+
     def finish(self) -> None:
         """Write no more to the newest segment."""
         segment, self._segment = self._segment, None
