@@ -1,0 +1,197 @@
+"""The measurements: each puts one load on one server and returns numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.load import Job
+from benchmarks.servers import Cores, Server, cpu_seconds, pin, resident_bytes
+from tests.support.bridge_process import ROOT, eventually
+
+CONNECTIONS = 32
+_PROMPT_CHARACTERS = 1900
+"""Makes a request of about 2 kB."""
+_ANSWER = {"x-demo-events": "25", "x-demo-event-bytes": "25"}
+"""Makes an answer of about 1 kB."""
+_EVENT_CHARACTERS = 40
+"""Makes an event of about 150 bytes."""
+_FRAME_EVENTS = 6
+"""Events of a stream besides its text: start, block start, ping, block stop, delta, stop."""
+_INTERVAL_SECONDS = 0.01
+_LARGE_CHARACTERS = 90_000
+_HELD_STREAMS = 200
+_MICRO = 1e6
+_SETTLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Small blocking requests as fast as they go."""
+
+    per_second: float
+    cpu_microseconds: float
+    """Processor time of the server for each."""
+    busy: float
+    """Share of a core that the server had: below about 0.95 something else limited it."""
+    done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming:
+    """Paced streams side by side."""
+
+    cpu_microseconds: float
+    """Processor time of the server for each event."""
+    done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay:
+    """Time to the first byte, one stream at a time; seconds."""
+
+    p50: float
+    p99: float
+    done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Resident bytes."""
+
+    before: int
+    per_stream: float
+    done: int
+
+
+class LoadFailed(Exception):  # noqa: N818  # reads as a sentence
+    """The load did not get the answers that it should; says which."""
+
+
+def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
+    """Ask for small messages on 32 connections."""
+    job = _job(server, "requests", _small(stream=False), _ANSWER, seconds=seconds)
+    before = cpu_seconds(server.pid)
+    result = _run(job, cores)
+    used = cpu_seconds(server.pid) - before
+    return Throughput(
+        per_second=result["done"] / result["seconds"],
+        cpu_microseconds=used / result["done"] * _MICRO,
+        busy=used / result["seconds"],
+        done=result["done"],
+    )
+
+
+def streaming(server: Server, cores: Cores, events: int) -> Streaming:
+    """Read 32 streams of `events` events, 100 a second each."""
+    knobs = {
+        "x-demo-events": str(events - _FRAME_EVENTS),
+        "x-demo-event-bytes": str(_EVENT_CHARACTERS),
+        "x-demo-interval": str(_INTERVAL_SECONDS),
+    }
+    job = _job(server, "streams", _small(stream=True), knobs)
+    before = cpu_seconds(server.pid)
+    result = _run(job, cores)
+    used = cpu_seconds(server.pid) - before
+    return Streaming(cpu_microseconds=used / (CONNECTIONS * events) * _MICRO, done=result["done"])
+
+
+def delay(server: Server, cores: Cores, count: int) -> Delay:
+    """Begin short streams one after the other, with pauses."""
+    knobs = {"x-demo-events": "3"}
+    job = _job(server, "first_bytes", _small(stream=True), knobs, connections=1, count=count)
+    times = sorted(_run(job, cores)["first_bytes"])
+    return Delay(
+        p50=times[len(times) // 2], p99=times[min(len(times) - 1, len(times) * 99 // 100)],
+        done=len(times),
+    )  # fmt: skip
+
+
+def memory(server: Server, cores: Cores) -> Memory:
+    """Open streams with large requests, and compare the memory before and while they are open."""
+    body = _message("demo-slow", "x" * _LARGE_CHARACTERS, stream=True)
+    knobs = {"x-demo-events": "600"}
+    few = _job(server, "hold", body, knobs, connections=CONNECTIONS)
+    with _held(few, cores):  # what the first requests allocate once is not a stream's
+        pass
+    before = resident_bytes(server.pid)
+    with _held(_job(server, "hold", body, knobs, connections=_HELD_STREAMS), cores):
+        after = _settled(server.pid)
+    return Memory(
+        before=before,
+        per_stream=(after - before) / _HELD_STREAMS,
+        done=CONNECTIONS + _HELD_STREAMS,
+    )
+
+
+def _settled(pid: int) -> int:
+    """Return the resident bytes when they have not grown for a while."""
+    seen: list[int] = []
+
+    def steady() -> bool:
+        seen.append(resident_bytes(pid))
+        return len(seen) > 5 and max(seen[-5:]) == min(seen[-5:])
+
+    try:
+        eventually(steady, seconds=_SETTLE_SECONDS, what="steady memory", pause_seconds=0.1)
+    except AssertionError:
+        pass  # it breathes; the last look is as good as any
+    return seen[-1]
+
+
+def _small(*, stream: bool) -> str:
+    return _message("demo-text", "benchmark " * (_PROMPT_CHARACTERS // 10), stream=stream)
+
+
+def _message(model: str, prompt: str, *, stream: bool) -> str:
+    messages = [{"role": "user", "content": prompt}]
+    fields = {"model": model, "max_tokens": 1024, "messages": messages, "stream": stream}
+    return json.dumps(fields)
+
+
+def _job(server: Server, kind: str, body: str, knobs: Mapping[str, str], **more: Any) -> Job:
+    headers = {
+        "Content-Type": "application/json",
+        "anthropic-version": "2023-06-01",
+        **server.headers,
+        **knobs,
+    }
+    more.setdefault("connections", CONNECTIONS)
+    return Job(
+        kind=kind, port=server.port, path=server.path, headers=headers, body=body,
+        gap_seconds=0.003, **more,
+    )  # fmt: skip
+
+
+def _run(job: Job, cores: Cores) -> dict[str, Any]:
+    with _held(job, cores) as result:
+        return result
+
+
+@contextmanager
+def _held(job: Job, cores: Cores) -> Iterator[dict[str, Any]]:
+    """Run a load; inside the block a `hold` is held."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.load"],
+        cwd=ROOT,
+        env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        pin(process.pid, cores.rest)
+        process.stdin.write(json.dumps(asdict(job)) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        result: dict[str, Any] = json.loads(line) if line else {"problem": "the load broke"}
+        if result["problem"] or not result["done"]:
+            raise LoadFailed(f"port {job.port}, {job.kind}: {result}")
+        yield result
+        process.stdin.close()

@@ -1,0 +1,274 @@
+"""The servers under test, each a process of its own, pinned and looked at through /proc."""
+
+# ruff: noqa: D102  # the protocol and its implementations: names say it
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.bridge_process import ROOT, BridgeProcess, descendants, eventually
+from tests.support.fakes import unused_port
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_NGINX = """\
+daemon off;
+master_process off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  client_max_body_size 32m;
+  client_body_buffer_size 256k;
+  keepalive_requests 1000000000;
+  upstream demo {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{
+      proxy_pass http://demo;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+class Cores:
+    """Which core the server under test has, and which the load, the upstream and the database."""
+
+    def __init__(self) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        self.server = usable[0]
+        self.rest = usable[-1]
+
+    @property
+    def apart(self) -> bool:
+        return self.server != self.rest
+
+
+class Server(Protocol):
+    """One thing that is measured."""
+
+    name: str
+    port: int
+    path: str
+    """Of the messages API."""
+    headers: Mapping[str, str]
+    """That let a request in."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def start(self, cores: Cores) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Child:
+    """A program that prints its port as its first line."""
+
+    path = "/v1/messages"
+
+    def __init__(self, *, name: str, arguments: list[str], secret: str) -> None:
+        self.name = name
+        self.port = 0
+        self.headers: Mapping[str, str] = {"x-api-key": secret}
+        self._arguments = arguments
+        self._secret = secret
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self, cores: Cores) -> None:
+        self._start(cores.server)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self, core: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self._arguments],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "AIBRIDGE_DEMO_SECRET": self._secret,
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        pin(self._process.pid, core)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+
+class DemoUpstream(Child):
+    """The demo provider's own code; asked directly it is also what delays are compared with."""
+
+    def __init__(self) -> None:
+        super().__init__(name="direct", arguments=["bridge.demo"], secret=secrets.token_hex(16))
+
+    @property
+    def secret(self) -> str:
+        return self._secret
+
+    def start(self, cores: Cores) -> None:
+        self._start(cores.rest)
+
+
+class Nginx:
+    """nginx as a proxy that does not buffer; one process without a master."""
+
+    name = "nginx"
+    path = "/v1/messages"
+
+    def __init__(self, *, program: str, directory: Path, upstream: DemoUpstream) -> None:
+        self.port = unused_port()
+        self.headers: Mapping[str, str] = upstream.headers
+        self._program = program
+        self._directory = directory
+        self._upstream_port = upstream.port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self, cores: Cores) -> None:
+        self._directory.mkdir()
+        config = self._directory / "nginx.conf"
+        config.write_text(
+            _NGINX.format(directory=self._directory, upstream=self._upstream_port, port=self.port)
+        )
+        self._process = subprocess.Popen(
+            [self._program, "-p", str(self._directory), "-c", str(config)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        pin(self._process.pid, cores.server)
+        eventually(lambda: _listens(self._process, self.port), seconds=10.0, what="nginx")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+
+class Bridge:
+    """The bridge as it is delivered: embedded database, writer on."""
+
+    path = "/demo/v1/messages"
+
+    def __init__(self, *, fsync: str, directory: Path, upstream: DemoUpstream) -> None:
+        self.name = f"bridge {fsync}"
+        directory.mkdir()
+        self.process = BridgeProcess(
+            directory=directory,
+            settings={
+                "log_level": "warning",
+                "journal": {"fsync": fsync},
+                "aibridge": {
+                    "providers": [
+                        {
+                            "name": "demo",
+                            "type": "anthropic",
+                            "base_url": f"http://127.0.0.1:{upstream.port}",
+                            "key": upstream.secret,
+                        }
+                    ]
+                },
+            },
+        )
+        self.port = self.process.port
+        self.first_start_seconds = 0.0
+        self.later_start_seconds = 0.0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.process.token()}"}
+
+    def start(self, cores: Cores) -> None:
+        """Start twice, because a first start makes the database."""
+        self.process.start()
+        self.first_start_seconds = self.process.start_seconds
+        self.process.terminate()
+        self.process.start()
+        self.later_start_seconds = self.process.start_seconds
+        for child in descendants(self.pid):
+            pin(child, cores.rest)  # the database, which hands it on to its own children
+        pin(self.pid, cores.server)
+
+    def stop(self) -> None:
+        self.process.close()
+
+
+def nginx_program() -> str | None:
+    """Return where nginx is, None when it is not installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+def bare(upstream: DemoUpstream) -> Child:
+    """Return bare Klein + treq."""
+    return Child(
+        name="bare",
+        arguments=["benchmarks.bare", str(upstream.port)],
+        secret=upstream.secret,
+    )
+
+
+def pin(pid: int, core: int) -> None:
+    """Pin every thread of a process to a core; threads made later inherit it."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.sched_setaffinity(int(task.name), {core})
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, its threads included, its children not."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+
+
+def _listens(process: subprocess.Popen[bytes] | None, port: int) -> bool:
+    assert process is not None and process.poll() is None, "it ended"
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def interrupt_as_exit() -> None:
+    """Make SIGTERM unwind like Ctrl-C, so that every child is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
