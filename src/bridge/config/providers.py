@@ -181,9 +181,9 @@ def _filled(entry: Entry, established: _Established, problems: list[str]) -> Ent
     ):
         keys = (key.value,)
     other = address.given and (base_url or "").rstrip("/") != address.value.rstrip("/")
-    if address.given and base_url is None:
-        base_url = address.value
-    elif other and _counts_more(address, entry, f"{entry.label}.base_url", problems):
+    if other and (
+        base_url is None or _counts_more(address, entry, f"{entry.label}.base_url", problems)
+    ):
         base_url = address.value
     return replace(entry, keys=keys, base_url=base_url)
 

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from bridge.config import options
 from bridge.config.document import Node
 from bridge.config.settings import Value, problem
-from bridge.config.table import Option
+from bridge.config.table import ALIAS, Option
 
 T = TypeVar("T")
 
 PROVIDER_PATHS = ("aibridge.providers", "ai_gateway.providers", "providers")
 """Where the list of providers may stand in the file."""
 INDEXED_PROVIDER = re.compile(
-    r"(CODER_AI_GATEWAY|CODER_AIBRIDGE|AIBRIDGE)_PROVIDER_(\d{1,4})_(\w+)"
+    r"(?:CODER_AI_GATEWAY|CODER_AIBRIDGE|AIBRIDGE)_PROVIDER_(\d{1,4})_(\w+)"
 )
 CONFIG_VARIABLE = "AIBRIDGE_CONFIG"
 """Names the file for the command line; not an option."""
@@ -153,5 +153,8 @@ def _similar(path: str, known: set[str]) -> str:
     near = suggestion(name, siblings)
     if near:
         return near
-    elsewhere = sorted(other for other in known if other.rpartition(".")[2] == name)
+    elsewhere = sorted(
+        (other for other in known if other.rpartition(".")[2] == name),
+        key=lambda other: (other.startswith(ALIAS), other),
+    )
     return f"; did you mean {elsewhere[0]}?" if elsewhere else suggestion(path, known)
