@@ -1,0 +1,128 @@
+"""What the journal brought, into the tables: any order, any cut, any number of times.
+
+A batch costs a few round trips whatever its size: the lines' own JSON goes to the server, one array
+for each kind and day, and one statement unfolds it there. Every statement names its day as a
+literal, so that it meets one partition only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from bridge.journal.format import JournalLine
+from bridge.store import lineage
+from bridge.store.connection import Cursor
+from bridge.store.partitions import day_literal, ensure_days, uuid_array
+from bridge.store.writes_sql import (
+    AUDIT,
+    EARLY_CALLS,
+    INTERCEPTIONS,
+    LEGS,
+    MARK_SESSIONS,
+    MODEL_THOUGHTS,
+    TOKEN_USAGES,
+    TOOL_USAGES,
+)
+
+STARTED = "interception_started"
+ENDED = "interception_ended"
+TOOL_USAGE = "tool_usage"
+_INSERTS = (
+    ("token_usage", TOKEN_USAGES),
+    (TOOL_USAGE, TOOL_USAGES),
+    ("model_thought", MODEL_THOUGHTS),
+    ("leg", LEGS),
+    ("audit", AUDIT),
+)
+
+
+class _Links(msgspec.Struct, frozen=True):
+    """The members of a line that join interceptions to threads."""
+
+    correlating_tool_call_id: str | None = None
+    provider_tool_call_id: str | None = None
+
+
+_LINKS = msgspec.json.Decoder(_Links)
+
+
+class _Statement(NamedTuple):
+    sql: str
+    params: tuple[str, ...]
+
+
+async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
+    """Store `lines` in the cursor's transaction; what is stored already changes nothing.
+
+    Raises:
+        StoreUnavailable: not now.
+        StoreError: a line holds what the database refuses; nothing of the batch is stored.
+    """
+    grouped: dict[date, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+    touched: dict[date, set[UUID]] = defaultdict(set)
+    started: dict[date, list[UUID]] = defaultdict(list)
+    calls: set[str] = set()
+    correlated: dict[date, list[UUID]] = defaultdict(list)
+    for line in lines:
+        grouped[line.day][line.kind].append(line.body)
+        identifier = line.interception_id
+        if identifier is None:
+            continue
+        touched[line.day].add(identifier)
+        if line.kind == STARTED:
+            started[line.day].append(identifier)
+            call = _LINKS.decode(line.body).correlating_tool_call_id
+            if call:
+                calls.add(call)
+                correlated[line.day].append(identifier)
+        elif line.kind == TOOL_USAGE:
+            call = _LINKS.decode(line.body).provider_tool_call_id
+            if call:
+                calls.add(call)
+    if calls:
+        await lineage.lock(cursor)
+    await ensure_days(cursor, grouped.keys())
+    statements = [each for day, kinds in sorted(grouped.items()) for each in _day(day, kinds)]
+    for day, identifiers in sorted(touched.items()):
+        statements.append(_over(MARK_SESSIONS, day, identifiers))
+    early = [_over(EARLY_CALLS, day, identifiers) for day, identifiers in sorted(started.items())]
+    if early:
+        params = tuple(param for each in early for param in each.params)
+        statements.append(_Statement(" UNION ".join(each.sql for each in early), params))
+    # One round trip for all of them; what comes back is the result of the last.
+    await cursor.execute(
+        ";".join(each.sql for each in statements),
+        tuple(param for each in statements for param in each.params),
+    )
+    if early:
+        calls.update(call for (call,) in cursor.fetchall())
+    if calls:
+        await lineage.link(cursor, calls=calls, days=grouped.keys(), children=correlated)
+
+
+def _day(day: date, kinds: Mapping[str, Sequence[bytes]]) -> list[_Statement]:
+    """Return the statements that store the lines of one day."""
+    literal = day_literal(day)
+    found = []
+    if STARTED in kinds or ENDED in kinds:
+        params = (_array(kinds.get(STARTED, ())), _array(kinds.get(ENDED, ())))
+        found.append(_Statement(INTERCEPTIONS.format(day=literal), params))
+    for kind, sql in _INSERTS:
+        if kind in kinds:
+            found.append(_Statement(sql.format(day=literal), (_array(kinds[kind]),)))
+    return found
+
+
+def _over(sql: str, day: date, identifiers: Iterable[UUID]) -> _Statement:
+    """Return a statement over interceptions of one day."""
+    return _Statement(sql.format(day=day_literal(day)), (uuid_array(identifiers),))
+
+
+def _array(bodies: Sequence[bytes]) -> str:
+    return (b"[" + b",".join(bodies) + b"]").decode()
