@@ -22,7 +22,8 @@ def main(arguments: list[str]) -> None:
     os.umask(0o077)
     # A core file of the server holds prompts.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if os.geteuid() == 0:
+    if os.getuid() == 0:
+        os.seteuid(0)  # a command that root runs acts as the owner of the data, but only for itself
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
