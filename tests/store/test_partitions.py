@@ -50,9 +50,7 @@ class Partitions(StoreTestCase):
 
         async def make_and_meanwhile_read(cursor: Cursor) -> list[Any]:
             await ensure_days(cursor, [TOMORROW])
-            return await other.transaction(
-                lambda reader: _count(reader), statement_seconds=2, read_only=True
-            )
+            return await other.transaction(_count, statement_seconds=2, read_only=True)
 
         other = self.new_pool()
         await other.start()

@@ -23,14 +23,14 @@ class WritesTestCase(StoreTestCase):
         batch = lines(*records)
         await self.pool.transaction(lambda cursor: write_batch(cursor, batch))
 
-    async def contents(self) -> dict[str, list[tuple[Any, ...]]]:
+    async def contents(self) -> dict[str, list[Any]]:
         """Return all rows of all tables that records go to."""
         found = {}
         for table in TABLES:
             found[table] = sorted(
                 (row[0] for row in await self.fetch(f"SELECT to_jsonb(t) FROM {table} t")), key=str
             )
-        return found  # type: ignore[return-value]
+        return found
 
     async def clear(self) -> None:
         """Delete all rows."""

@@ -130,7 +130,7 @@ async def _find(
     """Give the children of `calls` their parents, and return those that got another one."""
     first, last = neighbours(days, before=before, after=FAR_DAYS)
     sql = _LINK.format(first=day_literal(first), last=day_literal(last))
-    return dict(await many(cursor, sql, {"calls": sorted(calls)}))  # type: ignore[arg-type]
+    return dict(await many(cursor, sql, {"calls": sorted(calls)}))
 
 
 async def _correct_roots(cursor: Cursor, changed: Mapping[UUID, date]) -> None:

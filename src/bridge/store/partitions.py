@@ -27,7 +27,7 @@ TABLES = (
     "audit_log",
     INTERCEPTIONS,
 )
-"""All partitioned tables; interceptions last, so that a day is given up beginning with its details."""
+"""All partitioned tables; interceptions last, so that a day is given up details first."""
 
 _LOCK_NUMBER = 0x6169_6264_0002  # "aibd"; any number that nobody else uses
 # An end is written into the row of its start: room left in the page spares the indexes.

@@ -57,6 +57,18 @@ class _Statement(NamedTuple):
     params: tuple[str, ...]
 
 
+class _Batch:
+    """Lines sorted by where they go, and what must be looked at once they are there."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[date, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+        self.touched: dict[date, set[UUID]] = defaultdict(set)
+        self.started: dict[date, list[UUID]] = defaultdict(list)
+        self.correlated: dict[date, list[UUID]] = defaultdict(list)
+        """Those of `started` that bring the result of a tool call."""
+        self.calls: set[str] = set()
+
+
 async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
     """Store `lines` in the cursor's transaction; what is stored already changes nothing.
 
@@ -64,34 +76,14 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         StoreUnavailable: not now.
         StoreError: a line holds what the database refuses; nothing of the batch is stored.
     """
-    grouped: dict[date, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
-    touched: dict[date, set[UUID]] = defaultdict(set)
-    started: dict[date, list[UUID]] = defaultdict(list)
-    calls: set[str] = set()
-    correlated: dict[date, list[UUID]] = defaultdict(list)
-    for line in lines:
-        grouped[line.day][line.kind].append(line.body)
-        identifier = line.interception_id
-        if identifier is None:
-            continue
-        touched[line.day].add(identifier)
-        if line.kind == STARTED:
-            started[line.day].append(identifier)
-            call = _LINKS.decode(line.body).correlating_tool_call_id
-            if call:
-                calls.add(call)
-                correlated[line.day].append(identifier)
-        elif line.kind == TOOL_USAGE:
-            call = _LINKS.decode(line.body).provider_tool_call_id
-            if call:
-                calls.add(call)
-    if calls:
+    batch = _sorted_out(lines)
+    if batch.calls:
         await lineage.lock(cursor)
-    await ensure_days(cursor, grouped.keys())
-    statements = [each for day, kinds in sorted(grouped.items()) for each in _day(day, kinds)]
-    for day, identifiers in sorted(touched.items()):
+    await ensure_days(cursor, batch.bodies.keys())
+    statements = [each for day, kinds in sorted(batch.bodies.items()) for each in _day(day, kinds)]
+    for day, identifiers in sorted(batch.touched.items()):
         statements.append(_over(MARK_SESSIONS, day, identifiers))
-    early = [_over(EARLY_CALLS, day, identifiers) for day, identifiers in sorted(started.items())]
+    early = [_over(EARLY_CALLS, day, started) for day, started in sorted(batch.started.items())]
     if early:
         params = tuple(param for each in early for param in each.params)
         statements.append(_Statement(" UNION ".join(each.sql for each in early), params))
@@ -101,9 +93,32 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         tuple(param for each in statements for param in each.params),
     )
     if early:
-        calls.update(call for (call,) in cursor.fetchall())
-    if calls:
-        await lineage.link(cursor, calls=calls, days=grouped.keys(), children=correlated)
+        batch.calls.update(call for (call,) in cursor.fetchall())
+    if batch.calls:
+        await lineage.link(
+            cursor, calls=batch.calls, days=batch.bodies.keys(), children=batch.correlated
+        )
+
+
+def _sorted_out(lines: Sequence[JournalLine]) -> _Batch:
+    batch = _Batch()
+    for line in lines:
+        batch.bodies[line.day][line.kind].append(line.body)
+        identifier = line.interception_id
+        if identifier is None:
+            continue
+        batch.touched[line.day].add(identifier)
+        if line.kind == STARTED:
+            batch.started[line.day].append(identifier)
+            call = _LINKS.decode(line.body).correlating_tool_call_id
+            if call:
+                batch.calls.add(call)
+                batch.correlated[line.day].append(identifier)
+        elif line.kind == TOOL_USAGE:
+            call = _LINKS.decode(line.body).provider_tool_call_id
+            if call:
+                batch.calls.add(call)
+    return batch
 
 
 def _day(day: date, kinds: Mapping[str, Sequence[bytes]]) -> list[_Statement]:
