@@ -57,7 +57,7 @@ class OpenBlock:
 
     def completed(self, response_id: str) -> ToolUsage | ModelThought | None:
         """Return what the block was, None for an empty thought."""
-        text = _holdable(self._text.getvalue())
+        text = holdable(self._text.getvalue())
         if is_thought(self._block):
             return ModelThought(content=text, source="thinking") if text else None
         return tool_usage(self._block, response_id, text, truncated=self.truncated)
@@ -117,14 +117,14 @@ def tool_usage(
     given = bytes(block.input).decode("utf-8", "replace").strip()
     return ToolUsage(
         response_id=response_id,
-        tool_call_id=_holdable(block.id),
-        tool=_holdable(block.name) if isinstance(block.name, str) else "",
+        tool_call_id=holdable(block.id),
+        tool=holdable(block.name) if isinstance(block.name, str) else "",
         input=streamed or given or _NO_INPUT,
         metadata=metadata,
     )
 
 
-def _holdable(text: str) -> str:
+def holdable(text: str) -> str:
     """Return `text` with surrogate pairs joined that came in two deltas; lone ones as U+FFFD."""
     if _SURROGATES.search(text) is None:
         return text

@@ -21,6 +21,7 @@ from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.messages.blocks import (
     Block,
     OpenBlock,
+    holdable,
     is_thought,
     is_tool_call,
     read_block,
@@ -261,7 +262,7 @@ class MessagesReader:
         elif is_tool_call(block):
             return (tool_usage(block, self._response_id, ""),)
         elif is_thought(block) and isinstance(block.thinking, str) and block.thinking:
-            return (ModelThought(content=block.thinking, source="thinking"),)
+            return (ModelThought(content=holdable(block.thinking), source="thinking"),)
         return ()
 
 
