@@ -47,7 +47,7 @@ class DemoProcess:
     """
 
     def __init__(self, *, reactor: Any, log: Any) -> None:
-        """Start nothing yet.
+        """Take a port, because providers are told of it before anything starts; run nothing yet.
 
         Args:
             reactor: spawns the process and tells the time.
@@ -55,8 +55,11 @@ class DemoProcess:
         """
         self._reactor = reactor
         self._log = log
-        self._secret = Secret(secrets.token_urlsafe(32))
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.secret = Secret(secrets.token_urlsafe(32))
+        """What requests must carry as x-api-key."""
         self._child: _Child | None = None
         self._restart: IDelayedCall | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
@@ -66,24 +69,23 @@ class DemoProcess:
         """Start the child and return its address once it serves.
 
         Raises:
-            Unavailable: it ended, or said nothing, before it served.
+            Unavailable: it ended, or said nothing, before it served; or it was stopped before.
         """
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.bind(("127.0.0.1", 0))
+        if self._socket is None:
+            raise _not_started()
         self._socket.listen(_BACKLOG)
-        self._socket.setblocking(False)
-        port = self._socket.getsockname()[1]
+        self._socket.setblocking(False)  # the child's accept() must not wait
         child = self._spawn(self._socket)
         try:
             await limited(child.ready, _START_SECONDS, self._reactor, _not_started)
         except Unavailable:
             await self.stop()
             raise
-        self._log.info("demo upstream started", port=port, pid=child.pid)
-        return DemoAddress(base_url=f"http://127.0.0.1:{port}", secret=self._secret)
+        self._log.info("demo upstream started", address=self.base_url, pid=child.pid)
+        return DemoAddress(base_url=self.base_url, secret=self.secret)
 
     async def stop(self) -> None:
-        """End the child, by force when it does not go, and give up the port."""
+        """End the child, by force when it does not go, and give up the port: for good."""
         if self._restart is not None and self._restart.active():
             self._restart.cancel()
         self._restart = None
@@ -102,7 +104,7 @@ class DemoProcess:
         child = _Child(self._log, self._ended)
         # Only what it needs: nothing of our environment, which may hold providers' keys.
         environment = {
-            "AIBRIDGE_DEMO_SECRET": self._secret.reveal(),
+            "AIBRIDGE_DEMO_SECRET": self.secret.reveal(),
             "PYTHONPATH": str(Path(str(bridge.__file__)).resolve().parents[1]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
