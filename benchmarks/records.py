@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import psycopg2
 
 from benchmarks.servers import Bridge
-from bridge.store.embedded.cluster import DATABASE, USER, address_of, password_of
-from bridge.store.embedded.place import find_place, short_socket_directory
 from tests.support.bridge_process import eventually
 
 LIMIT_SECONDS = 5.0
@@ -41,9 +39,7 @@ class Records:
     """The rows of one bridge, counted directly in its embedded database."""
 
     def __init__(self, bridge: Bridge) -> None:
-        place = find_place(bridge.process.data_dir, "")
-        directory = short_socket_directory(place.run)
-        self._address = address_of(directory, USER, password_of(place, USER), DATABASE)
+        self._address = bridge.process.database_address()
         self._expected = self.count()
 
     def expect(self, more: int) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from bridge.store.embedded.cluster import DATABASE, USER, address_of, password_of
+from bridge.store.embedded.place import find_place, short_socket_directory
 from tests.support.fakes import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,6 +163,12 @@ class BridgeProcess:
     def token(self, kind: str = "dev") -> str:
         """Return the first start's token: `dev` to use, `admin` to manage."""
         return (self.data_dir / f"{kind}-token").read_text().strip()
+
+    def database_address(self) -> str:
+        """Return the address of the embedded database, for looking at rows directly."""
+        place = find_place(self.data_dir, "")
+        directory = short_socket_directory(place.run)
+        return address_of(directory, USER, password_of(place, USER), DATABASE)
 
     def database_pid(self) -> int | None:
         """Return the pid of the embedded database's postmaster, None when it is not our child."""
