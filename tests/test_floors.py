@@ -1,4 +1,4 @@
-"""The house: who may import whom, who may know the reactor and the time, and how long a module is."""
+"""The house: who may import whom, who may know the reactor and the time, how long modules are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ FLOORS = {
     **dict.fromkeys(("policy", "recording"), 4),
     **dict.fromkeys(("providers", "upstream", "auth", "mcp", "store"), 3),
     "dialects": 2,
-    **dict.fromkeys(("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1),
+    **dict.fromkeys(
+        ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
+    ),
     "domain": 0,
 }
 """First name below `bridge` → floor."""

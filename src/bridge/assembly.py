@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from twisted.internet.threads import deferToThreadPool
@@ -42,6 +42,7 @@ from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.relay import RelayLimits
+from bridge.version import version_text
 from bridge.web.gateway import Gateway, Upstream
 from bridge.web.management import Management
 from bridge.web.operations import Operations
@@ -105,7 +106,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     writer, retention = _storage(settings, reactor, database, root)
     journal = open_journal(
         root=root,
-        fsync=settings[options.JOURNAL_FSYNC],
+        fsync=_fsync(settings),
         max_bytes=settings[options.JOURNAL_MAX_BYTES],
         segment_bytes=settings[options.JOURNAL_SEGMENT_BYTES],
         keep_seconds=settings[options.JOURNAL_KEEP],
@@ -143,6 +144,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
     status = Status(
         settings=settings,
+        version=version_text(),
         database=database,
         journal=journal,
         writer=writer,
@@ -159,11 +161,11 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         pool=database,
         cutoff=retention.cutoff,
         append=journal.append,
-        ready=status.not_ready,
+        not_ready=status.not_ready,
         clock=reactor,
         behind_proxy=settings[options.BEHIND_PROXY],
     )
-    operations = Site(Operations(details=status.details, ready=status.not_ready).app.resource())
+    operations = Site(Operations(details=status.details, not_ready=status.not_ready).app.resource())
     operations.displayTracebacks = False
     return Bridge(
         settings=settings,
@@ -221,6 +223,15 @@ def _storage(
     return writer, retention
 
 
+def _fsync(settings: Settings) -> Literal["before_end", "group", "never"]:
+    match settings[options.JOURNAL_FSYNC]:
+        case "group":
+            return "group"
+        case "never":
+            return "never"
+    return "before_end"
+
+
 def _directory(
     settings: Settings, reactor: Any, database: Database, data_dir: Path
 ) -> TokenDirectory:
@@ -244,9 +255,7 @@ def _directory(
     )
 
 
-def _recorder(
-    settings: Settings, reactor: Any, streams: LogStreams, journal: Journal
-) -> Recorder:
+def _recorder(settings: Settings, reactor: Any, streams: LogStreams, journal: Journal) -> Recorder:
     return Recorder(
         journal=journal,
         levels=Levels(
@@ -255,9 +264,7 @@ def _recorder(
             thoughts=settings[options.RECORD_THOUGHTS] == "full",
         ),
         clock=reactor,
-        log=(
-            StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None
-        ),
+        log=(StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None),
     )
 
 
@@ -267,9 +274,7 @@ def _demo(settings: Settings, reactor: Any) -> DemoProcess | None:
     return DemoProcess(reactor=reactor, log=structlog.get_logger("bridge.demo"))
 
 
-def _upstreams(
-    settings: Settings, reactor: Any, demo: DemoProcess | None
-) -> tuple[Upstream, ...]:
+def _upstreams(settings: Settings, reactor: Any, demo: DemoProcess | None) -> tuple[Upstream, ...]:
     names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
     found = []
     for each in settings.providers:

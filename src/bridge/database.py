@@ -1,4 +1,4 @@
-"""The bridge's database: embedded or not, made ready in the background, away whenever it is gone."""
+"""The bridge's database, embedded or not: made ready in the background, away when it is gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from bridge.domain.identity import Secret
 from bridge.store.connection import Cursor, Parameters
-from bridge.store.embedded import EmbeddedServer
+from bridge.store.embedded.server import EmbeddedServer
 from bridge.store.errors import StoreUnavailable
 from bridge.store.migrations import migrate
 from bridge.store.pool import Pool
@@ -78,9 +78,7 @@ class Database:
                 return
             except StoreUnavailable as error:
                 self._problem = str(error)
-                self._log.warning(
-                    "database not available", reason=str(error), retry_seconds=delay
-                )
+                self._log.warning("database not available", reason=str(error), retry_seconds=delay)
             self._waiting = deferLater(self._reactor, delay)
             try:
                 await self._waiting

@@ -27,7 +27,7 @@ from bridge.store.identity import create_first
 _log = structlog.get_logger("bridge")
 
 REVOCATION_SECONDS = 15.0
-"""How often live answers are checked against the tokens; a revocation closes them within a minute."""
+"""How often live answers are checked against the tokens; a revocation closes them soon after."""
 _ABORT_SECONDS = 5.0
 _FLUSH_SECONDS = 10.0
 _STEP_SECONDS = 10.0
@@ -35,7 +35,7 @@ _DATABASE_STOP_SECONDS = 45.0
 # All of these and limits.drain together stay below TimeoutStopSec in etc/aibridge.service.
 
 
-class StartFailed(Exception):
+class StartFailed(Exception):  # noqa: N818  # it is told to a person, not caught as an error
     """The bridge cannot run as it is configured; the message says what to do."""
 
 
@@ -99,9 +99,7 @@ class Lifecycle:
             self._ports.append(self._listen("listen", description, bridge.site))
         operations = bridge.settings[options.OPERATIONS_LISTEN]
         if operations:
-            self._ports.append(
-                self._listen("operations_listen", operations, bridge.operations)
-            )
+            self._ports.append(self._listen("operations_listen", operations, bridge.operations))
         for each in self._periodic:
             each.start(now=False)
         bridge.directory.changed.append(self._revoke)
@@ -141,8 +139,7 @@ class Lifecycle:
     async def _bring_up(self) -> None:
         bridge = self._bridge
         try:
-            if bridge.demo is not None:
-                await bridge.demo.start()
+            await self._start_demo()
             # What was known at the last moment is served while the database is being started.
             await bridge.directory.start()
             await bridge.database.start()
@@ -160,6 +157,15 @@ class Lifecycle:
         bridge.sessions.start()
         bridge.retention.start()
         self._on_ready(first)
+
+    async def _start_demo(self) -> None:
+        if self._bridge.demo is None:
+            return
+        try:
+            await self._bridge.demo.start()
+        except BridgeError as error:
+            # Its requests are answered 502; nobody else's are worse for it.
+            _log.error("demo provider not started", reason=str(error))
 
     async def _first_start(self) -> FirstStart | None:
         bridge = self._bridge
@@ -258,7 +264,7 @@ async def _as_awaitable(work: object) -> None:
         await work
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return f"{os.strerror(error.errno)}" + (f": {error.filename}" if error.filename else "")
     return str(error) or type(error).__name__

@@ -56,7 +56,7 @@ class Periodic:
 
         finished: Deferred[None] = Deferred()
 
-        def done(result: object) -> None:
+        def done(_: object) -> None:
             self._running = None
             finished.callback(None)
 

@@ -60,9 +60,10 @@ class Options(usage.Options):
 
     def getUsage(self, width: int | None = None) -> str:
         """Return the help, without second spellings."""
-        every, self.longOpt = self.longOpt, [
-            name for name in self.longOpt if name.rstrip("=") not in _HIDDEN
-        ]
+        every, self.longOpt = (
+            self.longOpt,
+            [name for name in self.longOpt if name.rstrip("=") not in _HIDDEN],
+        )
         try:
             return str(super().getUsage(width))
         finally:
@@ -76,7 +77,7 @@ class Options(usage.Options):
         }
 
 
-def makeService(parsed: Options) -> BridgeService:  # noqa: N802  # twistd's name
+def makeService(parsed: Options) -> BridgeService:  # twistd's name
     """Return the service for a command line; exits with 2 and every problem if it cannot run."""
     named = parsed[CONFIG_FLAG] or os.environ.get(CONFIG_VARIABLE)
     path = Path(named).absolute() if named else None

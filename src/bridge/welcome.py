@@ -60,17 +60,15 @@ def _commands(welcome: Welcome) -> list[str]:
     if demo is not None:
         lines += [
             "Send a message to the demo provider, and see the answer stream:",
-            f'  curl -N {welcome.address}/{demo.name}/v1/messages -H "x-api-key: {token}" \\',
-            "    -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \\",
-            f"    -d '{_MESSAGE}'",
+            "  " + _curl(f"{welcome.address}/{demo.name}/v1/messages", token),
             "",
         ]
     served = next((each for each in welcome.providers if each.type == "anthropic"), demo)
     if served is not None:
+        base = f"{welcome.address}/{served.name}"
         lines += [
             "Set up Claude Code:",
-            f"  export ANTHROPIC_BASE_URL={welcome.address}/{served.name} "
-            f'ANTHROPIC_AUTH_TOKEN="{token}"',
+            f'  export ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN="{token}"',
         ]
         if served.own_keys_only:
             lines += [
@@ -78,11 +76,16 @@ def _commands(welcome: Welcome) -> list[str]:
             ]
         lines += [""]
     if welcome.admin_token.exists():
+        records = f"{welcome.address}/api/v2/aibridge/interceptions"
         lines += [
             "See what was recorded:",
             f"  {welcome.command} interceptions list",
-            f"  curl {welcome.address}/api/v2/aibridge/interceptions "
-            f'-H "Authorization: Bearer $(cat {welcome.admin_token})"',
+            f'  curl {records} -H "Authorization: Bearer $(cat {welcome.admin_token})"',
             "",
         ]
     return lines
+
+
+def _curl(url: str, token: str) -> str:
+    headers = (f'"x-api-key: {token}"', "'content-type: application/json'")
+    return f"curl -N {url} " + " ".join(f"-H {each}" for each in headers) + f" -d '{_MESSAGE}'"

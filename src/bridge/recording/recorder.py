@@ -26,8 +26,11 @@ from bridge.domain.records import (
 class Journal(Protocol):
     """Where records are safe."""
 
-    def append(self, records: Sequence[Record], *, final: bool = False) -> None:
-        """Write `records`; raises Unavailable. `final` may use the space kept for ends."""
+    def append(self, records: Sequence[Record], *, final: bool = False) -> bool:
+        """Write `records`, and say whether something in them had to be replaced to be kept.
+
+        Raises Unavailable. `final` may use the space kept for ends.
+        """
 
     def durable(self) -> Deferred[None]:
         """Fire when everything appended so far is as safe as the configuration asks."""
@@ -113,6 +116,7 @@ class Recording:
         """Record what happens to `interception`; see Recorder."""
         self.interception = interception
         self.ended = False
+        self._altered = False
         self._journal = journal
         self._levels = levels
         self._clock = clock
@@ -158,7 +162,7 @@ class Recording:
 
     def write(self, records: Sequence[Record], *, final: bool = False) -> None:
         """Append `records` to the journal, then to the log."""
-        self._journal.append(records, final=final)
+        self._altered = self._journal.append(records, final=final) or self._altered
         if self._log is not None:
             for record in records:
                 self._log.write(record, self.interception)
@@ -260,7 +264,7 @@ class Recording:
             error_type=ending.error_type,
             error_message=ending.error_message,
             credential_hint=ending.credential_hint,
-            partially_observed=ending.partially_observed,
+            partially_observed=ending.partially_observed or self._altered,
         )
 
 

@@ -31,7 +31,7 @@ class _Folded:
 class Refusals:
     """Writes what was refused to the audit log, bounded in rate and in memory."""
 
-    def __init__(self, *, append: Callable[[Sequence[Record]], None], clock: Clock) -> None:
+    def __init__(self, *, append: Callable[[Sequence[Record]], object], clock: Clock) -> None:
         """Write with `append`, the journal's."""
         self._append = append
         self._clock = clock

@@ -164,7 +164,7 @@ class UpstreamClient:
             if reused and not isinstance(e, ValueError) and _before_any_byte(e):
                 raise _Stale from e
             raise _unreachable() from e
-        return _response_from(response)
+        return _response_from(response, outgoing.method)
 
     def _no_first_byte(self) -> BridgeError:
         return UpstreamTimedOut(
@@ -193,7 +193,7 @@ def _cancelled(error: BaseException) -> bool:
     return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
 
 
-def _response_from(response: Any) -> Response:
+def _response_from(response: Any, method: bytes) -> Response:
     headers: list[Header] = []
     for name, values in response.headers.getAllRawHeaders():
         lower = name.lower()
@@ -202,7 +202,8 @@ def _response_from(response: Any) -> Response:
         if lower == HIDDEN_ENCODING:
             lower = b"content-encoding"
         headers.extend((lower, value) for value in values)
-    length = response.length
+    # Twisted reads no body after a HEAD and keeps no length either: better none than a wrong one.
+    length = UNKNOWN_LENGTH if method == b"HEAD" else response.length
     return Response(
         status=response.code,
         phrase=response.phrase,

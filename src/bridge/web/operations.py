@@ -1,4 +1,4 @@
-"""The operations port: health with details, for operators; without authentication, so on loopback."""
+"""The operations port: health with details; it asks for no token, so it listens on loopback."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ class _RouterResource(KleinResource):
         """Route `request`; a path, method or host that cannot even be routed is a 400."""
         served = cast("Request", request)
         try:
-            b"/".join([served.method, *(served.prepath or ()), *(served.postpath or ())]).decode("utf-8")
+            b"/".join([served.method, *(served.prepath or ()), *(served.postpath or ())]).decode(
+                "utf-8"
+            )
             served.getRequestHostname().decode("utf-8")
             return super().render(request)
         except UnicodeDecodeError:
