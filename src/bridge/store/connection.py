@@ -8,11 +8,12 @@ from typing import Any, cast
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 
+from bridge.deferreds import shielded
 from bridge.store.address import Address
 from bridge.store.errors import (
     ServerTooOld,
@@ -99,6 +100,12 @@ class Connection:
                     f"The database did not answer within the limit of {seconds:.0f} s."
                 ) from e
             raise _refusal(e) from e
+        except CancelledError as e:
+            # Nobody cancels a driver's Deferred: it is its word for the server ending a statement.
+            raise StoreUnavailable(
+                f"The database ended a statement, which took longer than {seconds:g} s or was "
+                "cancelled."
+            ) from e
         except (txpostgres.AlreadyPolling, txpostgres.UnexpectedPollResult) as e:
             self.close()
             raise StoreUnavailable("The connection to the database got out of step.") from e
@@ -195,6 +202,7 @@ async def open_connection(
         if timer.active():
             timer.cancel()
     connection = Connection(wire=wire, reactor=reactor, lost=lost)
+    ready = False
     try:
         if connection.server_version < OLDEST_SERVER * 10_000:
             raise ServerTooOld(
@@ -203,10 +211,12 @@ async def open_connection(
             )
         psycopg2.extras.register_uuid(conn_or_curs=wire.pollable())
         milliseconds = str(round(statement_seconds * 1000))
-        await connection.execute(_SETTINGS, (milliseconds,), seconds=CONNECT_SECONDS)
-    except StoreError:
-        connection.close()
-        raise
+        settings = connection.execute(_SETTINGS, (milliseconds,), seconds=CONNECT_SECONDS)
+        await shielded(Deferred.fromCoroutine(settings))
+        ready = True
+    finally:
+        if not ready:
+            connection.close()
     return connection
 
 

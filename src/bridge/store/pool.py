@@ -59,6 +59,7 @@ class Pool:
         self._log = log
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._opening: set[Deferred[Connection]] = set()
         self._turns = DeferredSemaphore(size)
         self._listener: Listener | None = None
         self._started = False
@@ -187,6 +188,8 @@ class Pool:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        for opening in tuple(self._opening):
+            opening.cancel()
         for waiting in tuple(self._awaiting):
             waiting.cancel()
         try:
@@ -197,8 +200,6 @@ class Pool:
         for connection in (*self._idle, *self._busy):
             connection.close()
         self._idle.clear()
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
 
     async def _transaction(
         self, begin: str, work: Callable[[Cursor], Awaitable[T]], seconds: float
@@ -266,18 +267,26 @@ class Pool:
 
     async def _open(self) -> Connection:
         """Connect, and keep book of whether that works."""
-        try:
-            connection = await open_connection(
+        opening = Deferred.fromCoroutine(
+            open_connection(
                 self._address,
                 reactor=self._reactor,
                 statement_seconds=self._seconds,
                 lost=self._lost,
             )
+        )
+        self._opening.add(opening)
+        try:
+            connection = await opening
+        except CancelledError:
+            raise StoreUnavailable("The database is closed.") from None
         except StoreError as e:
             if self._problem is None and not self._closed:
                 self._log.warning("database not available", reason=str(e))
             self._problem = str(e)
             raise
+        finally:
+            self._opening.discard(opening)
         if self._closed:
             connection.close()
             raise StoreUnavailable("The database is closed.")
@@ -306,8 +315,6 @@ class Pool:
         async def reconnect() -> None:
             try:
                 connection = await self._open()
-            except CancelledError:
-                raise
             except StoreError:
                 return  # `_open` has told it
             self._idle.append(connection)
