@@ -137,8 +137,8 @@ def encode_line(record: Record, seq: int) -> bytes:
 def encode_body(record: Record | SegmentOpened) -> tuple[bytes, bool]:
     """Return the JSON of `record`, and whether something in it had to be replaced.
 
-    NUL and lone surrogates become U+FFFD; numbers over 64 bits become text, or the largest that
-    fits where a column wants a number; over-long ids are cut.
+    NUL and lone surrogates become U+FFFD, over-long ids are cut, and a count is at most the
+    largest that its column can hold.
     """
     fitting = _fitting(record)
     altered = fitting is not record
@@ -234,12 +234,10 @@ def _holdable(value: Any, depth: int) -> object:
     if depth > _DEEPEST:
         return _REPLACEMENT
     match value:
-        case None | bool() | float() | UUID() | date():
+        case None | bool() | int() | float() | UUID() | date():
             return value
         case str():
             return _holdable_text(value)
-        case int():
-            return value if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else str(value)
         case dict():
             return {
                 _holdable_text(str(key)): _holdable(item, depth + 1) for key, item in value.items()
