@@ -159,6 +159,18 @@ class OwnHeaderTests(AuthenticationCase):
             {b"x-ai-bridge-token": OURS, AUTHORIZATION: b"Bearer " + OTHERS, API_KEY: OTHERS}
         )
 
+    def test_with_a_token_as_bearer_uses_our_credential(self) -> None:
+        """A client that also sends its token as its key brings no key of its own."""
+        self.assert_central({b"x-ai-bridge-token": OURS, AUTHORIZATION: b"Bearer " + OTHERS})
+
+    def test_with_a_token_as_key_uses_our_credential(self) -> None:
+        """The same in the other header."""
+        self.assert_central({b"x-ai-bridge-token": OURS, API_KEY: OTHERS})
+
+    def test_with_a_token_cut_short_as_key_uses_our_credential(self) -> None:
+        """What was nearly a token is no provider's key either."""
+        self.assert_central({b"x-ai-bridge-token": OURS, API_KEY: OTHERS[:-3]})
+
     def test_with_a_token_hidden_in_basic_uses_our_credential(self) -> None:
         """Base64 does not carry a token upstream."""
         basic = b"Basic " + base64.b64encode(b"user:" + OTHERS)
@@ -176,6 +188,16 @@ class OwnHeaderTests(AuthenticationCase):
     def test_that_holds_no_token_is_refused_whatever_else_is_sent(self) -> None:
         """What stands in the token's own header has to be the token."""
         headers = {b"x-ai-bridge-token": OWN_KEY, AUTHORIZATION: b"Bearer " + OURS}
+
+        self.assertEqual(self.refusal(headers), "not a valid token")
+
+    def test_that_holds_a_provider_key_alone_is_refused(self) -> None:
+        """A key in the wrong place is not guessed at."""
+        self.assertEqual(self.refusal({b"x-ai-bridge-token": OWN_KEY}), "not a valid token")
+
+    def test_that_holds_no_token_is_refused_beside_a_token_as_key(self) -> None:
+        """The token's own header decides."""
+        headers = {b"x-ai-bridge-token": STRANGE, API_KEY: OURS}
 
         self.assertEqual(self.refusal(headers), "not a valid token")
 

@@ -73,7 +73,8 @@ class DirectoryCase(BridgeTestCase):
         return database
 
     def refusal(self, directory: TokenDirectory, value: str | None = None) -> str:
-        return self.assertRaises(Unauthenticated, directory.identify, value or self.value).message
+        sent = self.value if value is None else value
+        return self.assertRaises(Unauthenticated, directory.identify, sent).message
 
 
 class IdentifyTests(DirectoryCase):
@@ -157,7 +158,7 @@ class IdentifyTests(DirectoryCase):
 
     def forge(self, identifier: str) -> str:
         """Return a well-formed token with another's id and a secret of its own."""
-        made = new_token(lambda count: bytes(count)).value.reveal()
+        made = new_token(bytes).value.reveal()
         forged = f"aib_{identifier}_{made[17:-6]}"
         checksum = new_checksum(forged)
         return forged + checksum
@@ -207,7 +208,7 @@ class ChangeTests(DirectoryCase):
         self.assertEqual((self.database.asked, self.database.full_answers), (6, 1))
 
     def test_a_change_during_a_reload_is_not_missed(self) -> None:
-        """A notification that comes while an older answer is under way leads to another question."""
+        """A notification that comes while an older answer is under way leads to a new question."""
         directory = self.started()
         self.database.slow = slow = Deferred()
         self.database.change(self.issued)
@@ -218,6 +219,47 @@ class ChangeTests(DirectoryCase):
         slow.callback(None)
 
         self.assertIn("revoked", self.refusal(directory))
+
+    def test_a_revocation_under_load_is_told_to_live_streams_at_once(self) -> None:
+        """Of many who ask all the time, only the revoked one is refused and loses its answers."""
+        others = [issue(f"user-{n}") for n in range(50)]
+        self.database.tokens = (self.issued, *(issued for _, issued in others))
+        directory = self.started()
+        everybody = [self.value, *(new.value.reveal() for new, _ in others)]
+        live = [directory.identify(value) for value in everybody]
+        ended: list[str] = []
+        directory.changed.append(
+            lambda: ended.extend(
+                actor.username for actor in live if not directory.valid(actor, self.clock.seconds())
+            )
+        )
+
+        self.database.change(
+            msgspec.structs.replace(self.issued, revoked_at=NOW), *self.database.tokens[1:]
+        )
+
+        self.assertEqual(ended, ["alice"])
+        self.assertIn("revoked", self.refusal(directory))
+        self.assertEqual(len([directory.identify(value) for value in everybody[1:]]), 50)
+
+    def test_a_revocation_whose_notification_got_lost_ends_live_streams_within_a_minute(
+        self,
+    ) -> None:
+        """The poll tells them."""
+        directory = self.started()
+        actor = directory.identify(self.value)
+        ended: list[float] = []
+        directory.changed.append(
+            lambda: ended.extend(
+                [] if directory.valid(actor, self.clock.seconds()) else [self.clock.seconds()]
+            )
+        )
+        self.database.change(msgspec.structs.replace(self.issued, revoked_at=NOW), notify=False)
+
+        self.clock.pump([1.0] * 60)
+
+        self.assertEqual(len(ended), 1)
+        self.assertLessEqual(ended[0] - NOW, 60)
 
     def test_listeners_are_told_of_changes_only(self) -> None:
         """Live streams are looked at again after a change, not after every poll."""
