@@ -9,11 +9,13 @@ from __future__ import annotations
 import http.client
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +152,20 @@ class BridgeProcess:
         os.kill(self.pid, number)
 
     def close(self) -> None:
-        """Leave no process behind, whatever happened before: for addCleanup."""
+        """Leave nothing behind outside the directory, whatever happened before: for addCleanup."""
         if self.running:
             try:
                 self.terminate(seconds=20.0)
             except subprocess.TimeoutExpired:
                 self.kill()
         for pid, command in self._children.items():
-            if _command(pid) == command:  # the number may belong to somebody else by now
-                os.kill(pid, signal.SIGTERM)  # a postmaster ends its own children
+            if b"\0-D\0" in command and _command(pid) == command:  # not somebody else by now
+                os.kill(pid, signal.SIGINT)  # to a postmaster: at once, whoever is connected
+                eventually(partial(_gone, pid), seconds=20.0, what="its database to end")
+        if (self.data_dir / "postgres").exists():
+            home = find_place(self.data_dir, "").home
+            if not home.is_relative_to(self.directory):  # root's databases live elsewhere
+                shutil.rmtree(home)
 
     def token(self, kind: str = "dev") -> str:
         """Return the first start's token: `dev` to use, `admin` to manage."""
@@ -172,7 +179,7 @@ class BridgeProcess:
 
     def database_pid(self) -> int | None:
         """Return the pid of the embedded database's postmaster, None when it is not our child."""
-        found = [pid for pid, command in descendants(self.pid).items() if b"-D" in command]
+        found = [pid for pid, command in descendants(self.pid).items() if b"\0-D\0" in command]
         return min(found, default=None)
 
     def ask(
@@ -261,6 +268,10 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _gone(pid: int) -> bool:
+    return not _command(pid)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
