@@ -179,6 +179,10 @@ class GroupCommit:
             if self.problem is not None:
                 self.problem = None
                 self._log.info("journal is forced to disk again")
+            if not self._dirty:
+                # Who came meanwhile asked for what this one has done.
+                waiters += self._waiters
+                self._waiters = []
             for waiter in waiters:
                 if not waiter.called:  # it may have been cancelled while the disk was busy
                     waiter.callback(None)
