@@ -25,7 +25,13 @@ _EVENT_CHARACTERS = 40
 _FRAME_EVENTS = 6
 """Events of a stream besides its text: start, block start, ping, block stop, delta, stop."""
 _INTERVAL_SECONDS = 0.01
-_LARGE_CHARACTERS = 90_000
+_SYSTEM_CHARACTERS = 15_000
+_TOOLS = 20
+_TOOL_CHARACTERS = 3_000
+_HISTORY = 10
+_TURN_CHARACTERS = 1_400
+# With its tools, system prompt and history a coding agent's request is about 90 kB.
+_FIRST_STREAMS = 40
 _HELD_STREAMS = 200
 _MICRO = 1e6
 _SETTLE_SECONDS = 2.0
@@ -65,8 +71,10 @@ class Delay:
 class Memory:
     """Resident bytes."""
 
-    before: int
+    held: int
+    """With all streams open."""
     per_stream: float
+    """What each added, beyond the first ones, which also paid for what is allocated once."""
     done: int
 
 
@@ -114,20 +122,15 @@ def delay(server: Server, cores: Cores, count: int) -> Delay:
 
 
 def memory(server: Server, cores: Cores) -> Memory:
-    """Open streams with large requests, and compare the memory before and while they are open."""
-    body = _message("demo-slow", "x" * _LARGE_CHARACTERS, stream=True)
+    """Open 200 streams with large requests, and see how the memory grows after the first."""
+    body = _large()
     knobs = {"x-demo-events": "600"}
-    few = _job(server, "hold", body, knobs, connections=CONNECTIONS)
-    with _held(few, cores):  # what the first requests allocate once is not a stream's
-        pass
-    before = resident_bytes(server.pid)
-    with _held(_job(server, "hold", body, knobs, connections=_HELD_STREAMS), cores):
-        after = _settled(server.pid)
-    return Memory(
-        before=before,
-        per_stream=(after - before) / _HELD_STREAMS,
-        done=CONNECTIONS + _HELD_STREAMS,
-    )
+    more = _HELD_STREAMS - _FIRST_STREAMS
+    with _held(_job(server, "hold", body, knobs, connections=_FIRST_STREAMS), cores):
+        before = _settled(server.pid)
+        with _held(_job(server, "hold", body, knobs, connections=more), cores):
+            after = _settled(server.pid)
+    return Memory(held=after, per_stream=(after - before) / more, done=_HELD_STREAMS)
 
 
 def _settled(pid: int) -> int:
@@ -147,6 +150,33 @@ def _settled(pid: int) -> int:
 
 def _small(*, stream: bool) -> str:
     return _message("demo-text", "benchmark " * (_PROMPT_CHARACTERS // 10), stream=stream)
+
+
+def _large() -> str:
+    """Return a request such as a coding agent sends: much context, a short prompt."""
+    turn = "word " * (_TURN_CHARACTERS // 5)
+    turns = [
+        {"role": ("user", "assistant")[n % 2], "content": [{"type": "text", "text": turn}]}
+        for n in range(_HISTORY)
+    ]
+    tools = [
+        {
+            "name": f"Tool{n}",
+            "description": "Does something. " * (_TOOL_CHARACTERS // 16),
+            "input_schema": {"type": "object", "properties": {"query": {"type": "string"}}},
+        }
+        for n in range(_TOOLS)
+    ]
+    return json.dumps(
+        {
+            "model": "demo-slow",
+            "max_tokens": 1024,
+            "stream": True,
+            "system": "Be useful. " * (_SYSTEM_CHARACTERS // 11),
+            "tools": tools,
+            "messages": [*turns, {"role": "user", "content": "And now?"}],
+        }
+    )
 
 
 def _message(model: str, prompt: str, *, stream: bool) -> str:

@@ -223,6 +223,7 @@ class Bridge:
         self.process.terminate()
         self.process.start()
         self.later_start_seconds = self.process.start_seconds
+        self.process.wait_for_database()
         for child in descendants(self.pid):
             pin(child, cores.rest)  # the database, which hands it on to its own children
         pin(self.pid, cores.server)

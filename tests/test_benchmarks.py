@@ -18,7 +18,7 @@ def numbers(per_second: float, delay: float, missing: int = 0) -> Numbers:
         ],
         streaming=[Streaming(cpu_microseconds=50.0, done=32)],
         delay=[Delay(p50=delay, p99=delay * 2, done=100)],
-        memory=Memory(before=80_000_000, per_stream=40_000.0, done=232),
+        memory=Memory(held=80_000_000, per_stream=40_000.0, done=232),
         idle_bytes=80 * 1024 * 1024,
         arrivals=[Arrival(expected=1000, found=1000 - missing, seconds=1.0)],
     )

@@ -19,10 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import yaml
 
 from bridge.store.embedded.cluster import DATABASE, USER, address_of, password_of
 from bridge.store.embedded.place import find_place, short_socket_directory
+from bridge.store.errors import StoreError
 from tests.support.fakes import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,6 +178,18 @@ class BridgeProcess:
         place = find_place(self.data_dir, "")
         directory = short_socket_directory(place.run)
         return address_of(directory, USER, password_of(place, USER), DATABASE)
+
+    def wait_for_database(self, *, seconds: float = _START_SECONDS) -> None:
+        """Wait until the embedded database answers; the bridge is ready before."""
+
+        def answers() -> bool:
+            try:
+                psycopg2.connect(self.database_address()).close()
+            except (psycopg2.OperationalError, StoreError):
+                return False
+            return True
+
+        eventually(answers, seconds=seconds, what="the database to answer")
 
     def database_pid(self) -> int | None:
         """Return the pid of the embedded database's postmaster, None when it is not our child."""
