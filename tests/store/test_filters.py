@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from bridge.store.filters import Filter, InvalidFilter, filter_from, parse
+from bridge.store.filters import Filter, InvalidFilter, filter_from, page_id, parse
 from tests.support.cases import BridgeTestCase
 
 ME = UUID("01890000-0000-7000-8000-00000000000a")
@@ -86,3 +86,14 @@ class Filters(BridgeTestCase):
         self.assertEqual(set(self.problems("model:a\0b")), {"model"})
         self.assertEqual(set(self.problems("model:a\ud800")), {"model"})
         self.assertEqual(set(self.problems("a" * 5000)), {"q"})
+
+    def test_a_page_begins_only_after_an_id_that_could_be_one_of_ours(self) -> None:
+        self.assertEqual(page_id(str(ME)), ME)
+        for text in (
+            "x",
+            "",
+            str(UUID(int=0)),
+            str(UUID(int=2**128 - 1)),
+            "f" * 12 + "7" + "f" * 19,
+        ):
+            self.assertRaises(InvalidFilter, page_id, text)

@@ -15,12 +15,14 @@ from uuid import UUID
 import msgspec
 
 from bridge.domain.errors import BadRequest
+from bridge.domain.ids import day_of
 from bridge.domain.interception import EndState, Traffic
 
 RUNNING = "running"
 """The `status` of interceptions that have not ended; no others are listed with them."""
 
 _MAX_QUERY = 4096
+_UUID_VERSION = 7
 _ME = "me"
 _FIELD_OF_QUERY = "q"
 _STATUSES = (*(state.value for state in EndState), RUNNING)
@@ -107,6 +109,23 @@ def filter_from(fields: Mapping[str, str], *, me: UUID | None = None) -> Filter:
         InvalidFilter: with all that is wrong.
     """
     return _filter(fields, me, [])
+
+
+def page_id(text: str) -> UUID:
+    """Return the id after which a page begins; only ids that we could have made will do.
+
+    Raises:
+        InvalidFilter: it is none.
+    """
+    try:
+        found: UUID | None = UUID(text)
+        day_of(UUID(text))
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found.version != _UUID_VERSION:
+        detail = f"{text[:64]!r} is not the id of an interception"
+        raise InvalidFilter((Validation(field="after_id", detail=detail),))
+    return found
 
 
 def _elements(q: str, problems: list[Validation]) -> Iterator[tuple[str | None, str]]:

@@ -1,0 +1,282 @@
+"""Interceptions read back: newest first, page by page, or one with all that belongs to it.
+
+A list looks through the partitions from the newest on, a few days at a time and more the further
+back it goes, so that the usual first page touches two of them however many there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from bridge.domain.ids import day_of
+from bridge.store.connection import Cursor
+from bridge.store.filters import RUNNING, Filter
+from bridge.store.partitions import day_literal, stored_days, uuid_array
+from bridge.store.reads_json import (
+    Interception,
+    InterceptionList,
+    InterceptionWithLegs,
+    Leg,
+    ModelThought,
+    TokenUsage,
+    ToolUsage,
+    UserPrompt,
+    interception_columns,
+    interception_from,
+)
+from bridge.store.rows import Row, many, maybe, one
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+MAX_COUNT = 10_000
+"""Counting stops there."""
+
+_FIRST_DAYS = 2
+_TIMES_MORE = 4
+
+_IDS_OF_NAME = "SELECT id FROM users WHERE username = %s"
+_LIST = f"""
+SELECT i.day, {interception_columns("i")}
+FROM aibridge_interceptions i
+WHERE i.day BETWEEN {{first}} AND {{last}} AND {{conditions}}
+ORDER BY i.id DESC
+LIMIT %(limit)s
+"""  # noqa: S608  # constants only
+_COUNT = """
+SELECT count(*)
+FROM (
+    SELECT FROM aibridge_interceptions i
+    WHERE i.day BETWEEN {first} AND {last} AND {conditions}
+    LIMIT %(limit)s
+) counted
+"""
+_ONE = f"""
+SELECT i.day, {interception_columns("i")}
+FROM aibridge_interceptions i
+WHERE i.day = {{day}} AND i.id = %(id)s::uuid AND i.kind <> 'unknown' AND {{conditions}}
+"""  # noqa: S608  # constants only
+_DETAILS = """
+SELECT {columns}
+FROM {table} d
+WHERE d.day IN ({days}) AND d.interception_id = ANY(%s::uuid[])
+ORDER BY d.interception_id, d.n
+"""
+_Detail = TypeVar("_Detail", TokenUsage, UserPrompt, ToolUsage, ModelThought, Leg)
+
+
+@dataclass(slots=True)
+class _Where:
+    """Conditions and their values."""
+
+    conditions: list[str] = field(default_factory=lambda: ["true"])
+    params: dict[str, object] = field(default_factory=dict)
+
+    def add(self, condition: str, name: str, value: object) -> None:
+        """Add `condition`, in which `value` is called `name`."""
+        self.conditions.append(condition)
+        self.params[name] = value
+
+    @property
+    def sql(self) -> str:
+        """All of them."""
+        return " AND ".join(self.conditions)
+
+
+async def list_interceptions(
+    cursor: Cursor,
+    wanted: Filter,
+    *,
+    limit: int,
+    after_id: UUID | None,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+) -> InterceptionList:
+    """Return the newest interceptions, and how many there are in all.
+
+    Args:
+        cursor: of a read-only transaction.
+        wanted: which ones.
+        limit: at most so many, from 1 to MAX_LIMIT.
+        after_id: only those older than this one, which need not exist; see `filters.page_id`.
+        visible_to: whose interceptions may be seen; None for everybody's.
+        cutoff: older ones are not there any more; None for none.
+
+    Raises:
+        StoreUnavailable: not now, or the search takes too long.
+    """
+    where = await _where(cursor, wanted, visible_to, cutoff)
+    if where is None:
+        return InterceptionList(count=0, results=())
+    days = _days(await stored_days(cursor), wanted, cutoff)
+    count = await _count(cursor, where, days)
+    if after_id is not None:
+        where.add("i.id < %(after_id)s::uuid", "after_id", str(after_id))
+        days = [day for day in days if day <= day_of(after_id)]
+    found: list[Row] = []
+    for first, last in _spans(days):
+        sql = _LIST.format(first=first, last=last, conditions=where.sql)
+        found += await many(cursor, sql, {**where.params, "limit": limit - len(found)})
+        if len(found) >= limit:
+            break
+    return InterceptionList(
+        count=min(count, MAX_COUNT),
+        count_capped=count > MAX_COUNT,
+        results=await _with_details(cursor, found),
+    )
+
+
+async def read_interception(
+    cursor: Cursor, identifier: UUID, *, visible_to: UUID | None, cutoff: datetime | None
+) -> InterceptionWithLegs | None:
+    """Return one interception, running or passed through ones too; None when it is not there.
+
+    Args:
+        cursor: of a read-only transaction.
+        identifier: its id.
+        visible_to: whose interceptions may be seen; None for everybody's.
+        cutoff: older ones are not there any more; None for none.
+    """
+    try:
+        day = day_of(identifier)
+    except (ValueError, OverflowError):
+        return None  # no id that we made
+    where = _visible(visible_to, cutoff)
+    sql = _ONE.format(day=day_literal(day), conditions=where.sql)
+    row = await maybe(cursor, sql, {**where.params, "id": str(identifier)})
+    if row is None:
+        return None
+    (found,) = await _with_details(cursor, [row])
+    legs = await _details(cursor, "aibridge_legs", Leg, [identifier], [day])
+    return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
+
+
+async def _where(
+    cursor: Cursor, wanted: Filter, visible_to: UUID | None, cutoff: datetime | None
+) -> _Where | None:
+    """Return the conditions; None when nothing can meet them."""
+    where = _visible(visible_to, cutoff)
+    where.add("i.kind = %(kind)s", "kind", wanted.kind)
+    if wanted.initiator_name is not None:
+        ids = [row[0] for row in await many(cursor, _IDS_OF_NAME, (wanted.initiator_name,))]
+        if not ids:
+            return None
+        where.add("i.initiator_id = ANY(%(named)s::uuid[])", "named", uuid_array(ids))
+    if wanted.initiator_id is not None:
+        where.add("i.initiator_id = %(initiator)s::uuid", "initiator", str(wanted.initiator_id))
+    for name in ("provider", "provider_name", "model", "session_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.add(f"i.{name} = %({name})s", name, value)
+    if wanted.client is not None:
+        unknown = " OR i.client IS NULL" if wanted.client == "Unknown" else ""
+        where.add(f"(i.client = %(client)s{unknown})", "client", wanted.client)
+    _when_and_how(where, wanted)
+    return where
+
+
+def _when_and_how(where: _Where, wanted: Filter) -> None:
+    """Add the conditions on start and end."""
+    if wanted.started_after is not None:
+        where.add("i.started_at >= %(after)s", "after", wanted.started_after)
+    if wanted.started_before is not None:
+        where.add("i.started_at < %(before)s", "before", wanted.started_before)
+    if wanted.status == RUNNING:
+        where.conditions.append("i.ended_at IS NULL")
+    else:
+        where.conditions.append("i.ended_at IS NOT NULL")
+        if wanted.status is not None:
+            where.add("i.status = %(status)s", "status", wanted.status)
+
+
+def _visible(visible_to: UUID | None, cutoff: datetime | None) -> _Where:
+    where = _Where()
+    if visible_to is not None:
+        where.add("i.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
+    if cutoff is not None:
+        where.add("i.started_at >= %(cutoff)s", "cutoff", cutoff)
+    return where
+
+
+def _days(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> list[date]:
+    """Return those of the days that can hold what is wanted, newest first."""
+    # A day more on each side: an id's time is cut to the millisecond.
+    slack = timedelta(days=1)
+    bounds = [moment.date() for moment in (wanted.started_after, cutoff) if moment is not None]
+    first = max(bounds, default=date.min)
+    last = wanted.started_before.date() if wanted.started_before is not None else date.max
+    return [
+        day
+        for day in stored
+        if (first == date.min or day >= first - slack) and (last == date.max or day <= last)
+    ]
+
+
+def _spans(days: Sequence[date]) -> Iterator[tuple[str, str]]:
+    """Yield the first and last day of ever longer pieces of `days`, as literals."""
+    begin, length = 0, _FIRST_DAYS
+    while begin < len(days):
+        piece = days[begin : begin + length]
+        yield day_literal(piece[-1]), day_literal(piece[0])
+        begin += length
+        length *= _TIMES_MORE
+
+
+async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
+    """Count up to MAX_COUNT + 1."""
+    count = 0
+    for first, last in _spans(days):
+        sql = _COUNT.format(first=first, last=last, conditions=where.sql)
+        limit = MAX_COUNT + 1 - count
+        (more,) = await one(cursor, sql, {**where.params, "limit": limit})
+        count += more
+        if count > MAX_COUNT:
+            break
+    return count
+
+
+async def _with_details(cursor: Cursor, rows: Sequence[Row]) -> tuple[Interception, ...]:
+    """Return the interceptions in `rows`, which begin with the day, with what belongs to them."""
+    if not rows:
+        return ()
+    found = [interception_from(row[1:]) for row in rows]
+    identifiers = [each.id for each in found]
+    days = sorted({row[0] for row in rows})
+    tokens = await _details(cursor, "aibridge_token_usages", TokenUsage, identifiers, days)
+    prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, identifiers, days)
+    tools = await _details(cursor, "aibridge_tool_usages", ToolUsage, identifiers, days)
+    thoughts = await _details(cursor, "aibridge_model_thoughts", ModelThought, identifiers, days)
+    return tuple(
+        each.with_details(
+            token_usages=tuple(tokens[each.id]),
+            user_prompts=tuple(prompts[each.id]),
+            tool_usages=tuple(tools[each.id]),
+            model_thoughts=tuple(thoughts[each.id]),
+        )
+        for each in found
+    )
+
+
+async def _details(
+    cursor: Cursor,
+    table: str,
+    kind: type[_Detail],
+    identifiers: Sequence[UUID],
+    days: Sequence[date],
+) -> dict[UUID, list[_Detail]]:
+    """Return the rows of `table` by interception, in the order in which they happened."""
+    names = kind.__struct_fields__
+    sql = _DETAILS.format(
+        columns=", ".join(f"d.{name}" for name in names),
+        table=table,
+        days=", ".join(day_literal(day) for day in days),
+    )
+    found: dict[UUID, list[_Detail]] = defaultdict(list)
+    for row in await many(cursor, sql, (uuid_array(identifiers),)):
+        detail = kind(**dict(zip(names, row, strict=True)))
+        found[detail.interception_id].append(detail)
+    return found
