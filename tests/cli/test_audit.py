@@ -1,0 +1,59 @@
+"""The audit log as a table."""
+
+from __future__ import annotations
+
+from bridge.cli.audit import row_of
+from bridge.domain.clock import utc
+from bridge.domain.ids import uuid7
+from bridge.store.audit import AuditEntry
+from tests.cli.running import CommandCase
+
+NOW = 1_790_000_000.0
+
+
+def entry(**members: object) -> AuditEntry:
+    values: dict[str, object] = {
+        "id": uuid7(NOW),
+        "created_at": utc(NOW),
+        "action": "user.create",
+        "actor_id": None,
+        "actor_name": "root",
+        "token_id": None,
+        "target": "alice",
+        "status": None,
+        "reason": "",
+        "source": "command line",
+        "detail": {},
+        "count": 1,
+    }
+    return AuditEntry(**{**values, **members})  # type: ignore[arg-type]
+
+
+class RowTests(CommandCase):
+    def test_a_change_says_who_did_what(self) -> None:
+        """With its details."""
+        row = row_of(entry(detail={"roles": ["owner"], "scope": "manage", "name": ""}))
+
+        self.assertEqual(
+            row,
+            (
+                "2026-09-21 14:13:20 UTC",
+                "user.create",
+                "root",
+                "alice",
+                "command line",
+                'roles=["owner"] scope=manage',
+            ),
+        )
+
+    def test_refusals_that_were_folded_say_how_many(self) -> None:
+        """One row stands for all."""
+        row = row_of(
+            entry(action="refusal", actor_name=None, status=401, reason="bad token", count=7)
+        )
+
+        self.assertEqual((row[1], row[2], row[5]), ("refusal (7 times)", "", "401 bad token"))
+
+    def test_a_limit_out_of_range_is_refused(self) -> None:
+        """1 to 1000."""
+        self.assertEqual(self.call("audit", "list", "--limit", "1001").exit_code, 2)

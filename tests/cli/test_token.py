@@ -1,0 +1,176 @@
+"""Tokens are made, listed and revoked; a value is seen once, by whoever asked for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from twisted.internet import reactor
+
+from bridge.auth.token import digest_of, new_token, token_id
+from bridge.cli.token import (
+    create_token,
+    list_tokens,
+    revoke_token,
+    revoke_tokens_of,
+    token_id_from,
+)
+from bridge.cli.user import create_user, delete_user, disable_user
+from bridge.domain.errors import BadRequest, NotFound, Unavailable
+from bridge.domain.identity import Role, Scope, Secret
+from bridge.domain.tokens import Token
+from tests.cli.running import CommandCase, RecordingSession
+from tests.support.cases import BridgeTestCase
+from tests.support.postgres import StoreTestCase
+
+DAY = 86400.0
+
+
+class TokenTests(StoreTestCase):
+    """Needs the real reactor, because a real database is asked."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.session = RecordingSession(reactor=reactor, pool=self.pool)
+        await create_user(self.session, "alice", frozenset({Role.MEMBER}))
+
+    async def create(self, username: str = "alice", name: str = "") -> tuple[Token, Secret]:
+        return await create_token(
+            self.session, username, scope=Scope.INFERENCE, name=name, lifetime=30 * DAY
+        )
+
+    async def states(self, *, ended_too: bool = True) -> dict[str, str]:
+        found = await list_tokens(self.session, None, ended_too=ended_too)
+        return {listed.token.id: listed.state for listed in found}
+
+    async def test_a_token_is_made(self) -> None:
+        """Its value belongs to its id and digest, and lives for as long as asked."""
+        token, value = await self.create(name="laptop")
+
+        self.assertEqual(token_id(value.reveal()), token.id)
+        (row,) = await self.fetch("SELECT digest, name, scope FROM api_tokens")
+        self.assertEqual(
+            (bytes(row[0]), *row[1:]), (digest_of(value.reveal()), "laptop", "inference")
+        )
+        self.assertEqual(token.expires_at - token.created_at, timedelta(days=30))
+
+    async def test_a_token_is_audited_without_its_value(self) -> None:
+        """Whose, what for, how long."""
+        token, value = await self.create(name="laptop")
+
+        record = self.session.audited[-1]
+        self.assertEqual((record.action, record.target), ("token.create", token.id))
+        self.assertEqual(record.detail["user"], "alice")
+        self.assertNotIn(value.reveal()[17:], repr(record))
+
+    async def test_a_token_for_nobody_is_refused(self) -> None:
+        """The sentence says how to make somebody."""
+        with self.assertRaises(NotFound) as refused:
+            await self.create("nobody")
+
+        self.assertIn("aibridge user create", refused.exception.message)
+
+    async def test_what_cannot_be_recorded_is_not_made(self) -> None:
+        """No token without its record."""
+        self.session.full = True
+
+        with self.assertRaises(Unavailable):
+            await self.create()
+
+        self.assertEqual(await self.states(), {})
+
+    async def test_a_list_says_why_a_token_is_no_good(self) -> None:
+        """Revoked, or its user disabled or deleted."""
+        await create_user(self.session, "bob", frozenset({Role.MEMBER}))
+        await create_user(self.session, "eve", frozenset({Role.MEMBER}))
+        good, _ = await self.create()
+        revoked, _ = await self.create()
+        disabled, _ = await self.create("bob")
+        deleted, _ = await self.create("eve")
+        await revoke_token(self.session, revoked.id)
+        await disable_user(self.session, "bob")
+        await delete_user(self.session, "eve")
+
+        self.assertEqual(
+            await self.states(),
+            {
+                good.id: "good",
+                revoked.id: "revoked",
+                disabled.id: "user disabled",
+                deleted.id: "revoked",
+            },
+        )
+        self.assertEqual(await self.states(ended_too=False), {good.id: "good"})
+
+    async def test_a_token_is_revoked_and_audited_once(self) -> None:
+        """A second time changes nothing."""
+        token, _ = await self.create()
+
+        self.assertTrue(await revoke_token(self.session, token.id))
+        self.assertFalse(await revoke_token(self.session, token.id))
+
+        actions = [(each.action, each.target) for each in self.session.audited]
+        self.assertEqual(actions.count(("token.revoke", token.id)), 1)
+
+    async def test_an_unknown_token_is_not_revoked(self) -> None:
+        """A typo is told."""
+        with self.assertRaises(NotFound):
+            await revoke_token(self.session, "0" * 12)
+
+    async def test_all_tokens_of_a_user_are_revoked_and_audited(self) -> None:
+        """A record for each."""
+        tokens = {(await self.create())[0].id for _ in range(2)}
+
+        self.assertEqual(set(await revoke_tokens_of(self.session, "alice")), tokens)
+
+        revoked = {each.target for each in self.session.audited if each.action == "token.revoke"}
+        self.assertEqual(revoked, tokens)
+
+    async def test_tokens_of_nobody_are_not_revoked(self) -> None:
+        """A typo is told."""
+        with self.assertRaises(NotFound):
+            await revoke_tokens_of(self.session, "nobody")
+
+
+class ArgumentTests(CommandCase):
+    def test_too_long_a_lifetime_is_refused(self) -> None:
+        """With the limit and its option."""
+        answer = self.call("token", "create", "--user", "alice", "--lifetime", "500d")
+
+        self.assertEqual(answer.exit_code, 1)
+        self.assertIn("at most 365d (tokens.max_lifetime)", answer.stderr)
+
+    def test_a_lifetime_that_is_none_is_refused(self) -> None:
+        """With an example."""
+        answer = self.call("token", "create", "--user", "alice", "--lifetime", "soon")
+
+        self.assertIn("--lifetime: 'soon' is not a duration", answer.stderr)
+        self.assertEqual((answer.exit_code, answer.stdout), (1, ""))
+
+    def test_revoking_nothing_is_refused(self) -> None:
+        """An id or a user."""
+        self.assertEqual(self.call("token", "revoke").exit_code, 2)
+
+    def test_revoking_an_id_and_a_user_is_refused(self) -> None:
+        """Not both."""
+        self.assertEqual(self.call("token", "revoke", "0" * 12, "--user", "a").exit_code, 2)
+
+
+class IdTests(BridgeTestCase):
+    def test_an_id_is_one(self) -> None:
+        """As listed."""
+        self.assertEqual(token_id_from("0" * 12), "0" * 12)
+
+    def test_a_whole_token_is_known_by_its_id(self) -> None:
+        """Whoever found one can revoke it."""
+        made = new_token()
+
+        self.assertEqual(token_id_from(made.value.reveal()), made.id)
+
+    def test_a_token_cut_short_is_not_repeated(self) -> None:
+        """Most of a secret is a secret."""
+        value = new_token().value.reveal()[:-5]
+
+        refused = self.assertRaises(BadRequest, token_id_from, value)
+
+        self.assertNotIn(value[17:], refused.message)
+        self.assertIn("cut or mistyped", refused.message)
