@@ -24,15 +24,16 @@ class Running(ProcessProtocol):
 
     def __init__(self) -> None:
         """Nothing runs yet."""
+        self.pid = 0
+        """The process's number."""
         self.exit_status: str | None = None
         """How it ended, in words; None while it runs."""
         self.succeeded = False
         self._waiting: list[Deferred[None]] = []
 
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return int(self.transport.pid) if self.transport is not None else 0
+    def connectionMade(self) -> None:
+        """Remember what the transport forgets at the end."""
+        self.pid = int(self.transport.pid) if self.transport is not None else 0
 
     def ended(self) -> Deferred[None]:
         """Return a Deferred that fires when it has ended."""

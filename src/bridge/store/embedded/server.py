@@ -111,6 +111,11 @@ class EmbeddedServer:
         return self._address(SUPERUSER, "postgres")
 
     @property
+    def ready(self) -> bool:
+        """Whether the server has said that it accepts connections."""
+        return accepts_connections(self._at.cluster)
+
+    @property
     def owned(self) -> bool:
         """Whether this process runs the server, and not another."""
         return self._lock is not None
