@@ -65,6 +65,10 @@ class Run:
             self._records[server.name] = Records(server)
         _let_be(_IDLE_SECONDS)
         own.idle_bytes = resident_bytes(server.pid)
+        if server.name != "direct":
+            # Before any other load: streams would live in what that has left behind.
+            own.memory = measures.memory(server, self._cores)
+            self._answered(server, own.memory.done)
 
     def measure(self) -> None:
         """Do everything, the servers in turn."""
@@ -87,11 +91,6 @@ class Run:
                 waited = measures.delay(server, self._cores, self._count)
                 self.numbers[server.name].delay.append(waited)
                 self._answered(server, waited.done)
-        _say("memory")
-        for server in proxies:
-            held = measures.memory(server, self._cores)
-            self.numbers[server.name].memory = held
-            self._answered(server, held.done)
 
     def _answered(self, server: Server, count: int) -> None:
         """Look for the records of what was just answered, before anybody else has the machine."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 from benchmarks.measures import Delay, Memory, Streaming, Throughput
 from benchmarks.records import LIMIT_SECONDS, Arrival
 
-_MIB = 1024 * 1024
+_MB = 1_000_000
 _KB = 1000
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def table(numbers: Mapping[str, Numbers]) -> str:
                 _median(own.delay, lambda each: each.p50 * 1000, "{:.2f}"),
                 _text(_added(own, direct, lambda each: each.p50), "{:.2f}"),
                 _text(_added(own, direct, lambda each: each.p99), "{:.2f}"),
-                _text(None if own.idle_bytes is None else own.idle_bytes / _MIB, "{:.0f}"),
+                _text(None if own.idle_bytes is None else own.idle_bytes / _MB, "{:.0f}"),
                 _text(None if memory is None else memory.per_stream / _KB, "{:.0f}"),
             )
         )
@@ -116,7 +116,7 @@ def targets(numbers: Mapping[str, Numbers]) -> Sequence[Target]:
     if own.memory is not None:
         add("memory of an open stream", own.memory.per_stream / _KB, 60.0, "KB")
     if own.idle_bytes is not None:
-        add("memory when idle", own.idle_bytes / _MIB, 130.0, "MB")
+        add("memory when idle", own.idle_bytes / _MB, 130.0, "MB")
     add("first start until ready", own.first_start_seconds, 15.0, "s")
     add("later start until ready", own.later_start_seconds, 4.0, "s")
     latest = max((each.seconds for each in own.arrivals), default=None)
