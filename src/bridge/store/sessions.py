@@ -24,7 +24,7 @@ from bridge.store.connection import Cursor
 from bridge.store.errors import StoreError, StoreUnavailable
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.rows import many, none, one
-from bridge.store.sessions_sql import FACETS, RECOMPUTE, REMOVE
+from bridge.store.sessions_sql import RECOMPUTE
 
 T = TypeVar("T")
 
@@ -167,5 +167,4 @@ async def _recompute(
         "initiators": uuid_array(initiator for initiator, _ in sessions),
         "sessions": [session for _, session in sessions],
     }
-    for sql in (RECOMPUTE, REMOVE, FACETS):
-        await none(cursor, sql.format(**days), params)
+    await none(cursor, RECOMPUTE.format(**days), params)
