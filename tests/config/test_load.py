@@ -195,3 +195,9 @@ class WarningTests(ConfigCase):
         warning = self.warnings("{run_as: bridge, database: 'postgresql://localhost/x'}")
 
         self.assertIn("run_as: has no effect", warning)
+
+    def test_a_breaker_that_there_is_not_is_a_warning(self) -> None:
+        """Nobody relies on what is only accepted."""
+        warning = self.warnings("aibridge: {circuit_breaker_enabled: true}")
+
+        self.assertIn("aibridge.circuit_breaker_enabled: has no effect", warning)

@@ -136,3 +136,7 @@ class FileTests(ConfigCase):
             f"data_dir: {path.name} is there, but is not a directory",
             self.problems(f"data_dir: {path}"),
         )
+
+    def test_a_tilde_is_refused(self) -> None:
+        """It would become a directory of that name."""
+        self.assert_problem("data_dir: must be written out", self.problems("data_dir: ~/bridge"))

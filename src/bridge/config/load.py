@@ -95,6 +95,10 @@ def _warnings(
     if logging.value and silent:
         sentence = "has no effect while log_human and log_json are both off"
         yield problem(logging.path, sentence, logging.origin)
+    breaker = values[options.CIRCUIT_BREAKER_ENABLED]
+    if breaker.value:
+        sentence = "has no effect: this version has no circuit breaker"
+        yield problem(breaker.path, sentence, breaker.origin)
     run_as = values[options.RUN_AS]
     if run_as.value and values[options.DATABASE_ADDRESS].value.reveal() != "embedded":
         sentence = "has no effect without the embedded database"

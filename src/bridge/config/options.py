@@ -159,7 +159,8 @@ BEDROCK_BASE_URL = Option(
 )
 CIRCUIT_BREAKER_ENABLED = Option(
     path="aibridge.circuit_breaker_enabled", kind=BOOLEAN, default=False,
-    doc="Stop asking a provider for a while after it said repeatedly that it is overloaded.",
+    doc="Stop asking a provider for a while after it said repeatedly that it is overloaded; "
+    "accepted with a warning, as this version does not do it.",
 )
 CIRCUIT_BREAKER_FAILURE_THRESHOLD = Option(
     path="aibridge.circuit_breaker_failure_threshold", kind=whole(1), default=5, hidden=True,

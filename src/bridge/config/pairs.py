@@ -188,6 +188,8 @@ def _files(values: Values) -> Iterator[str]:
     if human.value not in _DEVICES and human.value == machine.value:
         yield _about(machine, human, f"must be another file than {human.path}")
     directory: Value[Path] = values[options.DATA_DIR]
+    if str(directory.value).startswith("~"):
+        yield problem(directory.path, "must be written out, without ~", directory.origin)
     try:
         misplaced = directory.value.exists() and not directory.value.is_dir()
     except OSError as e:
