@@ -66,6 +66,21 @@ def try_lock(path: Path) -> Claim | None:
     return Claim(path=path, fd=fd)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a living process holds the lock file at `path`."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def try_claim(directory: Path) -> Claim | None:
     """Claim the directory of an appender; None when it is in use."""
     return try_lock(directory / LOCK_NAME)

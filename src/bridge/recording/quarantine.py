@@ -49,9 +49,10 @@ class Quarantine:
 
     def __init__(self, *, root: Path, clock: Clock) -> None:
         """Use the quarantine below the journal's `root`; made with the first line."""
+        self._root = root
         self.directory = root / DIRECTORY
         self._clock = clock
-        sizes = [path.stat().st_size for path in self._paths()]
+        sizes = [path.stat().st_size for path in _paths(root)]
         self.count = len(sizes)
         self._bytes = sum(sizes)
 
@@ -99,22 +100,13 @@ class Quarantine:
         self._bytes += len(content)
         return True
 
-    def entries(self) -> Iterator[tuple[Path, Quarantined]]:
-        """Return what is known of each line, with the file it is in."""
-        for path in sorted(self._paths()):
-            try:
-                with path.open("rb") as file:
-                    yield path, msgspec.json.decode(file.readline(), type=Quarantined)
-            except (OSError, msgspec.MsgspecError):
-                continue  # purged meanwhile, or not ours
-
     def purge(self, cutoff: datetime) -> int:
         """Delete lines older than `cutoff`, and return how many that were.
 
         A line belongs to its day; one that cannot be read, to the moment it was put aside.
         """
         gone = 0
-        for path, entry in list(self.entries()):
+        for path, entry in list(quarantined(self._root)):
             day = entry.day
             old = entry.quarantined_at < cutoff if day is None else day < cutoff.date()
             if old:
@@ -124,11 +116,22 @@ class Quarantine:
         self.count -= gone
         return gone
 
-    def _paths(self) -> list[Path]:
+
+def quarantined(root: Path) -> Iterator[tuple[Path, Quarantined]]:
+    """Return what is known of each line put aside below the journal's `root`, and its file."""
+    for path in sorted(_paths(root)):
         try:
-            return [path for path in self.directory.iterdir() if path.suffix == _SUFFIX]
-        except FileNotFoundError:
-            return []
+            with path.open("rb") as file:
+                yield path, msgspec.json.decode(file.readline(), type=Quarantined)
+        except (OSError, msgspec.MsgspecError):
+            continue  # purged meanwhile, or not ours
+
+
+def _paths(root: Path) -> list[Path]:
+    try:
+        return [path for path in (root / DIRECTORY).iterdir() if path.suffix == _SUFFIX]
+    except FileNotFoundError:
+        return []
 
 
 def _as_found(line: JournalLine) -> bytes:
