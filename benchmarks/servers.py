@@ -248,9 +248,10 @@ def bare(upstream: DemoUpstream) -> Child:
 
 def pin(pid: int, core: int) -> None:
     """Pin every thread of a process to a core; threads made later inherit it."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.sched_setaffinity(int(task.name), {core})
+    with contextlib.suppress(FileNotFoundError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # likewise
+                os.sched_setaffinity(int(task.name), {core})
 
 
 def cpu_seconds(pid: int) -> float:
