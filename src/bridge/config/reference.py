@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +12,10 @@ from bridge.config.entries import FIELDS
 from bridge.config.providers import RESERVED_NAMES
 from bridge.config.table import ALIAS, ESTABLISHED, Option
 
+_WIDTH = 100
+_TYPED = re.compile(r'(""|\w+://[^\s;,]*[^\s;,.]|/dev/\w+|\$\{\w+\}|file:/path|[a-z_]+/\w+\.log)')
+"""What of an option's documentation is typed as it stands."""
+
 _INTRODUCTION = """\
 Configuration
 =============
@@ -17,7 +23,9 @@ Configuration
 .. This page is made from the table of options: aibridge config reference > docs/configuration.rst
 
 Every option can be set by a flag of ``twistd aibridge``, by an environment variable, or in the YAML
-file named by ``--config``; the first of these that sets it counts, else the default does.
+file named by ``--config`` or ``AIBRIDGE_CONFIG``. The first of these that sets it counts, else the
+default does.
+
 ``aibridge --config FILE config show`` prints every value in force and where it came from, with
 secrets masked; ``aibridge --config FILE config check`` lists everything that is wrong with a file,
 each problem with its YAML path, and exits with 2 if there is anything.
@@ -131,7 +139,7 @@ def _sections() -> Iterator[str]:
 def _described(option: Option[Any]) -> Iterator[str]:
     default = option.default_text or ('""' if option.empty else "")
     yield f"``{option.path}``\n"
-    yield f"    {_literal_quotes(option.doc)}\n\n"
+    yield f"{_prose(option.doc)}\n\n"
     facts = [
         ("Value", option.kind.name),
         ("Default", f"``{default}``" if default else "none"),
@@ -152,10 +160,16 @@ def _described(option: Option[Any]) -> Iterator[str]:
 def _providers() -> Iterator[str]:
     yield "\n" + _PROVIDERS
     for name, doc in FIELDS.items():
-        yield f"``{name}``\n    {doc}\n"
+        yield f"``{name}``\n{_prose(doc)}\n"
     yield _PROVIDERS_END
-    names = " ".join(sorted(RESERVED_NAMES))
-    yield f"These names are taken by the bridge itself::\n\n    {names}\n"
+    names = textwrap.fill(
+        " ".join(sorted(RESERVED_NAMES)),
+        width=_WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+    )
+    yield f"These names are taken by the bridge itself::\n\n{names}\n"
 
 
 def _group(option: Option[Any]) -> str:
@@ -180,6 +194,14 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(f"``{name}``" for name in names)
 
 
-def _literal_quotes(doc: str) -> str:
-    """Return the sentence with `""` set as a literal."""
-    return doc.replace('""', '``""``')
+def _prose(doc: str) -> str:
+    """Return the sentence indented, in lines of a readable length, with what is typed set apart."""
+    marked = _TYPED.sub(r"``\1``", doc)
+    return textwrap.fill(
+        marked,
+        width=_WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
