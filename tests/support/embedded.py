@@ -118,7 +118,7 @@ class Script(ProcessProtocol):
         self._said = ""
         self._complained = ""
         command = [interpreter, "-c", text, *arguments]
-        reactor.spawnProcess(self, interpreter, command, env=_environment(), path="/")
+        reactor.spawnProcess(self, interpreter, command, env=environment(), path="/")
 
     def line(self) -> Deferred[str]:
         return self._first
@@ -145,12 +145,12 @@ def output(script: str, *arguments: str) -> str:
         check=False,
         timeout=20,
         cwd="/",
-        env=_environment(),
+        env=environment(),
     )
     return done.stdout + done.stderr
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Let a script find what this process can import, whatever its interpreter and directory."""
     libraries = [Path(bridge.__file__).parents[1], Path(twisted.__file__).parents[1]]
     return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, libraries))}

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
-from bridge.deferreds import limited, run_in_background
+from bridge.deferreds import limited, run_in_background, shielded
 from bridge.periodic import Periodic
 from bridge.store.embedded.cluster import (
     DATABASE,
@@ -135,17 +135,22 @@ class EmbeddedServer:
             return self._address(USER, DATABASE)
         self._place = place = find_place(self._data_dir, self._run_as)
         self._socket_directory = short_socket_directory(place.run)
-        self._lock = self._try_lock()
         self._starting = Deferred()
+        started = False
         try:
+            self._lock = self._try_lock()
             if self._lock is not None:
                 await self._begin()
             else:
                 await self._wait_for_other()
-        except StoreError:
-            await self._stop_all()
-            raise
+            started = True
+        except OSError as e:
+            raise StoreError(
+                f"The embedded database in {place.home} cannot be started: {e.strerror or e}."
+            ) from e
         finally:
+            if not started:
+                await self._stop_all()
             self._starting.callback(None)
         return self._address(USER, DATABASE)
 
@@ -195,6 +200,8 @@ class EmbeddedServer:
         exists = check_version(place)
         await self._stop_survivors()
         self._programs = await self._find_programs()
+        if self._stopping:
+            raise StoreUnavailable("The embedded database is being stopped.")
         if not exists:
             self._log.info("embedded database being made", directory=str(place.home))
             await make_cluster(
@@ -206,7 +213,8 @@ class EmbeddedServer:
             )
         self._rotate_log()
         await self._run()
-        await make_database(self._reactor, place, self._socket_directory or place.run)
+        database = make_database(self._reactor, place, self._socket_directory or place.run)
+        await shielded(Deferred.fromCoroutine(database))
         if not self._unsafe_fast:
             self._watch.start(now=False)
 
