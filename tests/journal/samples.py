@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from bridge.journal.files import DiskFiles
 from bridge.journal.format import SEGMENT_OPENED, DamagedLine, JournalLine
 from bridge.journal.reader import lines_of
 from bridge.journal.thread import InThread
+
+_PROJECT = Path(__file__).parents[2]
 
 NOW = 1_790_000_000.0
 
@@ -247,6 +251,30 @@ def append_all(journal: Journal, records: Sequence[Record]) -> None:
     """Append one record after the other."""
     for record in records:
         journal.append([record])
+
+
+def killed_process(root: Path, records: int) -> tuple[UUID, int]:
+    """Have another process append to a journal below `root`, and kill it in the middle.
+
+    Returns:
+        The interception that it never ended, and the number of the last of its records of which
+        it said that it was appended; at least `records`.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.journal.appending_child", str(root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_PROJECT,
+        env={"PYTHONPATH": f"{_PROJECT / 'src'}:{_PROJECT}"},
+    )
+    assert child.stdout is not None
+    with child:
+        identifier = UUID(child.stdout.readline().strip())
+        for _ in range(records):
+            child.stdout.readline()
+        child.kill()
+        said_last = child.stdout.read().split()
+    return identifier, int(said_last[-1]) if said_last else records
 
 
 def _error(number: int) -> OSError:
