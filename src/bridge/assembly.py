@@ -212,6 +212,7 @@ def _storage(
         reactor=reactor,
         log=structlog.get_logger("bridge.writer"),
         cutoff=cutoff,
+        keep_seconds=settings[options.JOURNAL_KEEP],
     )
     retention = Retention(
         pool=database,

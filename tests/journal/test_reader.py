@@ -113,7 +113,6 @@ class TailTests(ReaderCase):
     def test_a_batch_has_no_more_records_than_asked_for(self) -> None:
         self.write(1, self.lines(1, 2, 3))
         tail = Tail(directory=self.directory)
-        tail.read(max_records=2)
 
         first = tail.read(max_records=2)
         second = tail.read(max_records=2)

@@ -70,8 +70,11 @@ class Tail:
         lines: list[JournalLine] = []
         damaged: list[DamagedLine] = []
         caught_up = False
-        if b"\n" not in self._ahead:
+        while b"\n" not in self._ahead and not caught_up:
+            segment = self._position.segment
             caught_up = not self._read_on(piece_bytes, damaged)
+            if self._position.segment == segment:
+                break
         position = self._position
         data, begin, offset, seq = self._ahead, 0, position.offset, position.seq
         while len(lines) + len(damaged) < max_records:
