@@ -33,6 +33,7 @@ _PARAMETERS: tuple[str, ...] = (
     "max_wal_size=256MB",
     "wal_level=minimal",
     "max_wal_senders=0",
+    "max_logical_replication_workers=0",
     "max_parallel_workers_per_gather=0",
     "max_parallel_maintenance_workers=0",
     "io_method=sync",
@@ -40,6 +41,7 @@ _PARAMETERS: tuple[str, ...] = (
     "timezone=UTC",
     "log_timezone=UTC",
     "log_min_messages=warning",
+    "log_checkpoints=off",
     # Statements and details of errors would carry prompts into the log.
     "log_min_error_statement=panic",
     "log_error_verbosity=terse",

@@ -91,6 +91,7 @@ class EmbeddedServer:
         self._starting: Deferred[None] | None = None
         self._restart_seconds = FIRST_RESTART_SECONDS
         self._stopping = False
+        self._watching = False
         self._watch = Periodic(
             name="bound database log", seconds=WATCH_SECONDS, work=self._bound_log, clock=reactor
         )
@@ -169,6 +170,7 @@ class EmbeddedServer:
         if self._later is not None:
             self._later.cancel()
             self._later = None
+        self._watching = False
         await self._watch.stop()
         if self._running is not None:
             await self._stop_running(self._running)
@@ -215,7 +217,8 @@ class EmbeddedServer:
         await self._run()
         database = make_database(self._reactor, place, self._socket_directory or place.run)
         await shielded(Deferred.fromCoroutine(database))
-        if not self._unsafe_fast:
+        if not self._unsafe_fast and not self._watching:
+            self._watching = True
             self._watch.start(now=False)
 
     def _started(self, running: Running) -> None:
@@ -274,10 +277,9 @@ class EmbeddedServer:
 
     async def _restart(self) -> None:
         try:
-            await self._stop_survivors()
-            await self._run()
-        except StoreError as e:
-            self._log.error("embedded database not restarted", reason=str(e))
+            await self._begin()
+        except (StoreError, OSError) as e:
+            self._log.error("embedded database not started", reason=str(e))
             self._do_later(self._restart_seconds, "restart embedded database", self._restart)
             self._restart_seconds = min(2 * self._restart_seconds, LAST_RESTART_SECONDS)
         else:
@@ -305,11 +307,7 @@ class EmbeddedServer:
             self._do_later(TAKE_OVER_SECONDS, "take over embedded database", self._take_over)
             return
         self._log.info("embedded database taken over")
-        try:
-            await self._begin()
-        except StoreError as e:
-            self._log.error("embedded database not taken over", reason=str(e))
-            self._do_later(self._restart_seconds, "restart embedded database", self._restart)
+        await self._restart()
 
     def _do_later(self, seconds: float, name: str, work: Callable[[], Any]) -> None:
         def begin() -> None:
@@ -320,7 +318,7 @@ class EmbeddedServer:
         def done(_: object) -> None:
             self._working = None
 
-        if not self._stopping:
+        if not self._stopping and self._later is None:
             self._later = self._reactor.callLater(seconds, begin)
 
     async def _stop_running(self, running: Running) -> None:
