@@ -61,6 +61,14 @@ class ReadingTests(BridgeTestCase):
             [33554432, 32000000, 65536, 65536],
         )
 
+    def test_a_duration_beyond_all_calendars_is_refused(self) -> None:
+        """Dates end somewhere."""
+        self.assertIn("a thousand years", self.refusal(RETENTION, "9" * 400 + "d"))
+
+    def test_a_size_beyond_all_disks_is_refused(self) -> None:
+        """Numbers end somewhere."""
+        self.assertIn("larger than any disk", self.refusal(size(1), "9" * 400))
+
     def test_a_size_below_the_least_is_refused(self) -> None:
         """With the least."""
         self.assertEqual(self.refusal(size(1024), "10"), "must be at least 1KiB")

@@ -10,6 +10,8 @@ _BYTES = {
     "": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
     "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4,
 }  # fmt: skip
+_LONGEST = 1000 * 365 * 86400.0
+_LARGEST = 2.0**60
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 
 
@@ -29,7 +31,11 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != cleaned:
         msg = f"{text!r} is not a duration; write for example 60d, 2w, 12h30m, 30s or 0"
         raise ValueError(msg)
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    if seconds > _LONGEST:
+        msg = "is longer than a thousand years"
+        raise ValueError(msg)
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -58,7 +64,11 @@ def parse_size(text: str) -> int:
     if match is None or match[2] not in _BYTES:
         msg = f"{text!r} is not a size; write for example 32MiB, 1GiB or 65536"
         raise ValueError(msg)
-    return int(float(match[1]) * _BYTES[match[2]])
+    size = float(match[1]) * _BYTES[match[2]]
+    if size > _LARGEST:
+        msg = "is larger than any disk"
+        raise ValueError(msg)
+    return int(size)
 
 
 def format_size(size: int) -> str:
