@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from bridge.cli.configuration import DEFAULT_PATH, Configuration
 from bridge.config import options
@@ -13,7 +14,7 @@ from tests.cli.running import CommandCase
 class ConfigurationTests(CommandCase):
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(os.chdir, os.getcwd())
+        self.addCleanup(os.chdir, Path.cwd())
         os.chdir(self.directory)
 
     def test_the_usual_file_is_read_where_it_is(self) -> None:
