@@ -11,7 +11,7 @@ import structlog
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from bridge.store.embedded import EmbeddedServer
+from bridge.store.embedded.server import EmbeddedServer
 from bridge.store.errors import StoreError
 from tests.support.embedded import (
     RUN_A_SERVER,

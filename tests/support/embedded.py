@@ -20,8 +20,8 @@ from twisted.trial.unittest import TestCase
 
 import bridge
 import twisted
-from bridge.store.embedded import EmbeddedServer
 from bridge.store.embedded.processes import server_processes
+from bridge.store.embedded.server import EmbeddedServer
 from bridge.store.pool import Pool
 from bridge.store.rows import none, one
 
@@ -34,7 +34,7 @@ from twisted.internet.defer import Deferred
 uid, data_dir, wanted = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if uid:
     os.setgroups([]); os.setgid(uid); os.setuid(uid)
-from bridge.store.embedded import EmbeddedServer
+from bridge.store.embedded.server import EmbeddedServer
 async def main():
     log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
     server = EmbeddedServer(

@@ -13,8 +13,8 @@ import structlog
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from bridge.store.embedded import EmbeddedServer
 from bridge.store.embedded.processes import server_processes
+from bridge.store.embedded.server import EmbeddedServer
 from bridge.store.migrations import migrate
 from bridge.store.pool import Cursor, Pool
 from bridge.store.rows import Row, many

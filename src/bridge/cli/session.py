@@ -18,7 +18,7 @@ from bridge.domain.records import AuditRecorded
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.directory import WRITER_LOCK_NAME, try_lock
 from bridge.recording.writer import Writer
-from bridge.store.embedded import EmbeddedServer
+from bridge.store.embedded.server import EmbeddedServer
 from bridge.store.errors import StoreError
 from bridge.store.migrations import check_schema, migrate
 from bridge.store.pool import Pool
