@@ -109,7 +109,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         fsync=_fsync(settings),
         max_bytes=settings[options.JOURNAL_MAX_BYTES],
         segment_bytes=settings[options.JOURNAL_SEGMENT_BYTES],
-        keep_seconds=settings[options.JOURNAL_KEEP],
+        keep_seconds=_keep_seconds(settings),
         reactor=reactor,
         log=structlog.get_logger("bridge.journal"),
         on_append=writer.notify,
@@ -196,6 +196,12 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
 
 
+def _keep_seconds(settings: Settings) -> float:
+    """Return how long the journal keeps what is stored: never longer than the database."""
+    keep, retention = settings[options.JOURNAL_KEEP], settings[options.RETENTION]
+    return min(keep, retention) if retention else keep
+
+
 def _storage(
     settings: Settings, reactor: Any, database: Database, root: Path
 ) -> tuple[Writer, Retention]:
@@ -212,7 +218,7 @@ def _storage(
         reactor=reactor,
         log=structlog.get_logger("bridge.writer"),
         cutoff=cutoff,
-        keep_seconds=settings[options.JOURNAL_KEEP],
+        keep_seconds=_keep_seconds(settings),
     )
     retention = Retention(
         pool=database,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -166,11 +167,17 @@ def load_checkpoint(directory: Path) -> Checkpoint:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write down how far `directory` has been stored; at any moment the file is whole."""
+    """Write down how far `directory` has been stored; at any moment the file is whole.
+
+    Raises:
+        OSError: it cannot be written; the former one stays.
+    """
     temporary = directory / f"{CHECKPOINT_NAME}.new"
     fd = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    content = msgspec.json.encode(checkpoint)
     try:
-        os.write(fd, msgspec.json.encode(checkpoint))
+        if os.write(fd, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(fd)
     temporary.replace(directory / CHECKPOINT_NAME)
