@@ -48,7 +48,7 @@ class Run:
         self._records: dict[str, Records] = {}
         self._cores = cores
         self._repetitions = repetitions
-        self._seconds = 2.0 if quick else 6.0
+        self._seconds = 2.0 if quick else 3.0
         self._events = 200 if quick else 500
         self._count = 100 if quick else 300
 
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repetition")
-    parser.add_argument("--repetitions", type=int, default=0, help="default 3, with --quick 1")
+    parser.add_argument("--repetitions", type=int, default=0, help="default 5, with --quick 1")
     parser.add_argument("--only", default="bridge,nginx", help="besides bare: bridge, nginx")
     given = parser.parse_args(arguments)
     chosen = set(given.only.split(","))
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("there is one core only: the load takes its time from what it measures")
     run = Run(
         quick=given.quick,
-        repetitions=given.repetitions or (1 if given.quick else 3),
+        repetitions=given.repetitions or (1 if given.quick else 5),
         cores=cores,
     )
     began = time.time()
