@@ -351,7 +351,8 @@ CREATE TABLE aibridge_retention (
     first_kept_day date,
     pending_day date,
     pending_since timestamptz,
-    confirmed_day date
+    confirmed_day date,
+    working_until timestamptz
 );
 
 COMMENT ON TABLE aibridge_retention IS 'One row: how far records have been deleted, and what waits for a confirmation.';
@@ -361,5 +362,6 @@ COMMENT ON COLUMN aibridge_retention.first_kept_day IS 'All days before it have 
 COMMENT ON COLUMN aibridge_retention.pending_day IS 'All days before it wait for a confirmation to be deleted; NULL when nothing waits.';
 COMMENT ON COLUMN aibridge_retention.pending_since IS 'When the waiting began.';
 COMMENT ON COLUMN aibridge_retention.confirmed_day IS 'All days before it may be deleted, as an operator confirmed; NULL when none was needed.';
+COMMENT ON COLUMN aibridge_retention.working_until IS 'A bridge is deleting; until then no other begins.';
 
 INSERT INTO aibridge_retention (only_row) VALUES (true);
