@@ -18,6 +18,7 @@ from bridge.config.table import Option
 from bridge.telemetry.escape import printable
 
 _FLAGS = click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[FLAGS]...")
+_NOTHING = '""'
 _UNREAD: dict[str, Any] = {"ignore_unknown_options": True}
 
 
@@ -43,7 +44,10 @@ def show(
     if as_json:
         click.echo(_as_json(configuration, settings, shown))
         return
-    rows = [(option.path, _text(settings, option), settings.origin(option)) for option in shown]
+    rows = [
+        (option.path, _text(settings, option) or _NOTHING, settings.origin(option))
+        for option in shown
+    ]
     print_table(("OPTION", "VALUE", "FROM"), rows)
     click.echo()
     print_table(
