@@ -87,6 +87,15 @@ class FileTests(ConfigCase):
 
         self.assertIn("is nested too deeply", problems[0])
 
+    def test_aliases_that_multiply_are_refused(self) -> None:
+        """Ten lines do not stand for a billion values."""
+        lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+        lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+
+        problems = self.problems_of("\n".join(lines).encode())
+
+        self.assertEqual(problems, ["bridge.yaml: holds too many values"])
+
     def test_a_directory_is_refused(self) -> None:
         """It cannot be read as a file."""
         problems: list[str] = []

@@ -13,6 +13,8 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _DEEPEST = 12
 """Options live at most four levels deep; what is deeper is refused before it can recurse."""
+_MOST = 20_000
+"""Values in a file; aliases of aliases could otherwise stand for billions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +118,17 @@ class _Reader:
         self._path = path
         self._environ = environ
         self._problems = problems
+        self._count = 0
 
     def node(self, node: yaml.Node, label: str, depth: int) -> Node:
         """Return our node for YAML's, `label` being its path for problems."""
         place = f"{self._path}:{node.start_mark.line + 1}"
         value: object = None
-        if depth > _DEEPEST:
+        self._count += 1
+        if self._count > _MOST:
+            if self._count == _MOST + 1:
+                self._problems.append(f"{self._path}: holds too many values")
+        elif depth > _DEEPEST:
             self._problems.append(f"{label}: is nested too deeply ({place})")
         elif isinstance(node, yaml.MappingNode):
             value = dict(self._members(node, label, depth))
