@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from bridge.domain.errors import Unavailable
 from bridge.domain.ids import uuid7
 from bridge.journal.appender import PROBE_SECONDS, Journal
-from bridge.journal.commit import GROUP_SECONDS, REMEMBERED_BYTES, UNWAITED_SECONDS
+from bridge.journal.commit import GROUP_SECONDS, REMEMBERED_BYTES, STUCK_SECONDS, UNWAITED_SECONDS
 from bridge.journal.directory import segment_path, segments
 from bridge.journal.format import JournalLine
 from tests.journal.samples import (
@@ -284,6 +284,21 @@ class FailingFsyncTests(CommitCase):
 
         self.assertTrue(journal.accepting)
         self.assertEqual(stored_kinds(self.root), ["interception_started"] * 2)
+
+    def test_a_disk_that_does_not_answer_is_not_waited_for_for_ever(self) -> None:
+        journal = self.journal()
+        journal.append([started(_A)])
+        waiting = journal.durable()
+        journal.append([tool(_A)])
+        queued = journal.durable()
+
+        self.clock.advance(STUCK_SECONDS)
+
+        self.failureResultOf(waiting, Unavailable)
+        self.failureResultOf(queued, Unavailable)
+        self.assertFalse(journal.accepting)
+        self.finish_all()
+        self.assertTrue(journal.accepting)
 
     def test_what_is_no_longer_in_memory_is_admitted(self) -> None:
         journal = self.journal()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -18,6 +18,8 @@ GROUP_SECONDS = 0.020
 """Under `group`, the longest time for which a record is not forced to disk."""
 UNWAITED_SECONDS = 1.0
 """Under `before_end`, the same for records that nobody waits for."""
+STUCK_SECONDS = 10.0
+"""Longest wait for an fsync; then ends are withheld and requests refused until it returns."""
 REMEMBERED_BYTES = 16 << 20
 """What is kept in memory of what is not on disk, to write it again should an fsync fail."""
 REFUSAL = "The bridge cannot write its records at the moment."
@@ -69,6 +71,7 @@ class GroupCommit:
         self._remembered = 0
         self._forgot = False
         self._waiters: list[Deferred[None]] = []
+        self._served: list[Deferred[None]] = []
         self._syncing: list[Segment] = []
         self._idle: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -157,37 +160,49 @@ class GroupCommit:
             self._syncing, self._dirty = self._dirty, []
             lines, self._lines, self._remembered = self._lines, [], 0
             forgot, self._forgot = self._forgot, False
-            waiters, self._waiters = self._waiters, []
+            self._served, self._waiters = self._waiters, []
+            watch = self._reactor.callLater(STUCK_SECONDS, self._stuck)
             try:
                 await self._in_thread(self._sync)
-            except OSError as e:
+            except CancelledError:
+                raise
+            except Exception as e:  # noqa: BLE001  # whatever it was, nothing is known to be on disk
                 failures += 1
                 self._lines[:0] = lines
-                self._waiters[:0] = waiters
+                self._waiters[:0] = self._served
+                self._served = []
                 self._forgot = self._forgot or forgot
                 self._syncing = []
                 self._log.error(
                     "journal could not be forced to disk", error=str(e), lines=len(self._lines)
                 )
                 if failures > 1 or not self._save():
-                    self._fail(e.strerror or str(e))
+                    self._fail(str(e))
                     return
                 continue
+            finally:
+                if watch.active():
+                    watch.cancel()
             failures = 0
-            self._syncing = []
-            self._close_ended()
-            if self.problem is not None:
-                self.problem = None
-                self._log.info("journal is forced to disk again")
-            if not self._dirty:
-                # Who came meanwhile asked for what this one has done.
-                waiters += self._waiters
-                self._waiters = []
-            for waiter in waiters:
-                if not waiter.called:  # it may have been cancelled while the disk was busy
-                    waiter.callback(None)
+            self._done()
             if not self._waiters and not self._closing:
                 return
+
+    def _done(self) -> None:
+        """Tell those who waited for the fsync that has just come back."""
+        self._syncing = []
+        self._close_ended()
+        if self.problem is not None:
+            self.problem = None
+            self._log.info("journal is forced to disk again")
+        if not self._dirty:
+            # Who came meanwhile asked for what this one has done.
+            self._served += self._waiters
+            self._waiters = []
+        served, self._served = self._served, []
+        for waiter in served:
+            if not waiter.called:  # it may have been cancelled while the disk was busy
+                waiter.callback(None)
 
     def _sync(self) -> None:
         for segment in self._syncing:
@@ -204,18 +219,23 @@ class GroupCommit:
         except OSError as e:
             self._lines = lines
             self._remembered = sum(map(len, lines))
-            self._fail(e.strerror or str(e))
+            self._fail(str(e))
             return False
         finally:
             self._close_ended()
         return True
+
+    def _stuck(self) -> None:
+        self._log.error("journal's disk does not answer", seconds=STUCK_SECONDS)
+        self._fail(f"the disk has not answered for {STUCK_SECONDS:.0f} s")
 
     def _fail(self, reason: str) -> None:
         self.problem = f"records cannot be forced to disk: {reason}"
         self._refuse()
 
     def _refuse(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters = [*self._served, *self._waiters]
+        self._served, self._waiters = [], []
         for waiter in waiters:
             if not waiter.called:
                 waiter.errback(Unavailable(REFUSAL))
