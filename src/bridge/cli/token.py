@@ -131,7 +131,8 @@ def revoke(configuration: Configuration, token: str | None, username: str | None
     settings = configuration.settings
     if username is not None:
         revoked = run_with_store(settings, lambda session: revoke_tokens_of(session, username))
-        click.echo(f"Revoked {len(revoked)} tokens of {username}.")
+        count = "1 token" if len(revoked) == 1 else f"{len(revoked)} tokens"
+        click.echo(f"Revoked {count} of {username}.")
         return
     identifier = token_id_from(token or "")
     if run_with_store(settings, lambda session: revoke_token(session, identifier)):
