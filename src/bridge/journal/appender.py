@@ -139,7 +139,7 @@ class Journal:
         self._keep_seconds = keep_seconds
         self._reactor = reactor
         self._log = log.bind(journal=directory.name)
-        self._thread = DiskThread(reactor=reactor) if in_thread is None else None
+        self._thread: DiskThread | None = None
         self._commit = GroupCommit(
             fsync=fsync,
             in_thread=in_thread or self._own_thread,
@@ -273,7 +273,8 @@ class Journal:
         self._claim.release()
 
     def _own_thread(self, work: Callable[[], None]) -> Deferred[None]:
-        assert self._thread is not None  # noqa: S101  # made in __init__ when none was given
+        if self._thread is None:
+            self._thread = DiskThread(reactor=self._reactor)
         return self._thread.run(work)
 
     def _put(self, bodies: Sequence[bytes], size: int, *, final: bool) -> None:

@@ -107,7 +107,7 @@ class Writer:
         private_directory(journal_root)
         self._quarantine = Quarantine(root=journal_root, clock=reactor)
         self._batches = Batches(pool=pool, write_batch=write_batch, reactor=reactor, log=log)
-        self._thread = DiskThread(reactor=reactor) if in_thread is None else None
+        self._thread: DiskThread | None = None
         self._directories = Directories(
             root=journal_root,
             keep_seconds=keep_seconds,
@@ -319,7 +319,8 @@ class Writer:
         return StoreUnavailable(f"Records wait in the journal, they are not stored: {reason}")
 
     def _own_thread(self, work: Callable[[], None]) -> Deferred[None]:
-        assert self._thread is not None  # noqa: S101  # made in __init__ when none was given
+        if self._thread is None:
+            self._thread = DiskThread(reactor=self._reactor)
         return self._thread.run(work)
 
     async def _sleep(self, seconds: float, *, soundly: bool = False) -> None:
