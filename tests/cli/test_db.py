@@ -55,7 +55,7 @@ class SessionTests(StoreTestCase):
         found = await with_store(reactor, self.settings(), read_status, schema_ready=False)
 
         rows = dict(rows_of(found))
-        self.assertTrue(rows["server"].startswith("PostgreSQL 18"))
+        self.assertTrue(rows["server"].startswith("PostgreSQL "))
         self.assertEqual(rows["can be used"], "yes")
         self.assertEqual(rows["pending"], "nothing")
 
@@ -105,7 +105,7 @@ class SessionTests(StoreTestCase):
 
         out, code = await _aibridge(flags, "db", "status", "--json")
         self.assertEqual((json.loads(out)["usable"], code), (False, 1))
-        self.assertNotIn(empty.partition("aibridge:")[2][:64], out)
+        self.assertNotIn(empty.partition("@")[0], out)
         out, code = await _aibridge(flags, "db", "migrate")
         self.assertEqual(code, 0, out)
         out, code = await _aibridge(flags, "db", "status", "--json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from pathlib import Path
-from unittest import skipUnless
+from unittest import SkipTest, skipUnless
 
 import structlog
 from twisted.internet import reactor
@@ -65,6 +65,7 @@ class AccessTests(StoreTestCase):
         )
 
     async def test_parameters_are_those_of_a_small_private_server(self) -> None:
+        self.server()
         for name, value in (
             ("listen_addresses", ""),
             ("shared_buffers", "64MB"),
@@ -92,7 +93,8 @@ class AccessTests(StoreTestCase):
             self.assertEqual(refused.count("password"), 2, refused)
 
     def server(self) -> EmbeddedServer:
-        assert SharedServer.running is not None
+        if SharedServer.running is None:
+            raise SkipTest("another server is used")
         return SharedServer.running
 
 

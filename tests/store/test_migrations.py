@@ -28,9 +28,9 @@ class MigrationTests(StoreTestCase):
 
     async def setUp(self) -> None:
         await super().setUp()
-        empty = await SharedServer.empty_database()
-        self.addCleanup(lambda: Deferred.fromCoroutine(SharedServer.drop(empty)))
-        self.migrated, self.pool = self.pool, self.new_pool(empty)
+        self.empty = await SharedServer.empty_database()
+        self.addCleanup(lambda: Deferred.fromCoroutine(SharedServer.drop(self.empty)))
+        self.migrated, self.pool = self.pool, self.new_pool(self.empty)
         self.addCleanup(self.migrated.close)
         await self.pool.start()
 
@@ -42,7 +42,7 @@ class MigrationTests(StoreTestCase):
         self.assertEqual(await self.fetch("SELECT n FROM second"), [(2,)])
 
     async def test_two_at_once_share_the_work(self) -> None:
-        other = self.new_pool(self.pool_dsn())
+        other = self.new_pool(self.empty)
         await other.start()
         files = (_FIRST, _SECOND)
 
@@ -80,7 +80,7 @@ class MigrationTests(StoreTestCase):
 
         self.assertEqual(status.database_version, 0)
         self.assertEqual(status.pending, tuple(file.name for file in schema_files()))
-        self.assertTrue(status.server_version.startswith("18"))
+        self.assertGreaterEqual(int(status.server_version.partition(".")[0].split()[0]), 14)
         error = await self.assertFailure(
             Deferred.fromCoroutine(check_schema(self.pool)), StoreError
         )
@@ -105,9 +105,3 @@ class MigrationTests(StoreTestCase):
 
         self.pool = pool
         self.assertEqual(missing, [])
-
-    def pool_dsn(self) -> str:
-        return self.dsn.replace(self.dsn.partition("@/")[2].partition("?")[0], self._name())
-
-    def _name(self) -> str:
-        return repr(self.pool).rstrip(">").rpartition("/")[2]

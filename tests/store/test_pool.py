@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
+from unittest import SkipTest
+from urllib.parse import unquote
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
@@ -176,11 +179,14 @@ class ReconnectionTests(StoreTestCase):
         self.assertEqual(await self.fetch("SELECT 1"), [(1,)])
 
     async def test_start_without_server_connects_when_it_comes(self) -> None:
+        directory = re.search(r"host=([^&]*)", self.dsn)
+        if directory is None:
+            raise SkipTest("the server has no socket")
         place = Path(tempfile.mkdtemp())
         self.addCleanup(place.rmdir)
-        socket_directory = self.dsn.partition("host=")[2].partition("&")[0].replace("%2F", "/")
+        socket_directory = unquote(directory.group(1))
         link = place / "link"
-        pool = self.new_pool(self.dsn.partition("host=")[0] + f"host={link}&port=5432")
+        pool = self.new_pool(self.dsn.replace(directory.group(), f"host={link}"))
 
         await self.assertFailure(_started(pool.start()), StoreUnavailable)
         self.assertFalse(pool.connected)
@@ -203,12 +209,12 @@ class StartTests(StoreTestCase):
     """What stops a start, and in which words."""
 
     async def test_wrong_password_is_named_without_showing_it(self) -> None:
-        secret = self.dsn.partition("aibridge:")[2].partition("@")[0]
+        user, _, secret = self.dsn.partition("//")[2].partition("@")[0].partition(":")
         pool = self.new_pool(self.dsn.replace(secret, "swordfish"))
 
         error = await self.assertFailure(_started(pool.start()), WrongPassword)
 
-        self.assertIn("aibridge@", str(error))
+        self.assertIn(f"{user}@", str(error))
         self.assertNotIn("swordfish", str(error) + repr(pool) + error.message)
 
     async def test_missing_database_is_not_waited_for(self) -> None:

@@ -1,8 +1,13 @@
-"""Tests on a real PostgreSQL: one embedded server for the whole run, a fresh database for each."""
+"""Tests on a real PostgreSQL: one embedded server for the whole run, a fresh database for each.
+
+With AIBRIDGE_TEST_POSTGRES, the address of a superuser on another server (14 or later), that one is
+used instead; its databases `template_bridge_*` and `test_*` are ours.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -11,6 +16,7 @@ from typing import Any
 
 import structlog
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from bridge.store.embedded.processes import server_processes
@@ -20,7 +26,8 @@ from bridge.store.pool import Cursor, Pool
 from bridge.store.rows import Row, many
 
 _PREFIX = "aibridge-test-postgres-"
-_TEMPLATE = "template_bridge"
+_OTHER_SERVER = os.environ.get("AIBRIDGE_TEST_POSTGRES", "")
+_DATABASE = re.compile(r"(postgres(?:ql)?://[^/]*/)[^?]*")
 
 
 class StoreTestCase(TestCase):
@@ -65,75 +72,97 @@ class StoreTestCase(TestCase):
 
     def superuser_dsn(self) -> str:
         """Return the address of the server's `postgres` database, for its superuser."""
-        assert SharedServer.running is not None
-        return SharedServer.running.superuser_dsn
+        return SharedServer.superuser_dsn
 
 
 class SharedServer:
     """The server of this process; it ends with the run."""
 
     running: EmbeddedServer | None = None
+    """None for another server."""
+    superuser_dsn = _OTHER_SERVER
     _user_dsn = ""
     _count = 0
 
     @classmethod
     async def started(cls) -> type[SharedServer]:
         """Start it at the first call, with a migrated database to copy."""
-        if cls.running is None:
-            _sweep()
-            data_dir = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-            server = EmbeddedServer(
-                data_dir=data_dir,
-                run_as="",
-                reactor=reactor,
-                log=structlog.get_logger("test"),
-                unsafe_fast=True,
-            )
-            reactor.addSystemEventTrigger("after", "shutdown", _end, server, data_dir)
-            cls._user_dsn = await server.start()
-            cls.running = server
-            await cls._administer(f"CREATE DATABASE {_TEMPLATE} OWNER aibridge")
-            pool = _pool(cls._dsn_of(_TEMPLATE))
-            await pool.start()
-            await migrate(pool)
-            await pool.close()
+        if cls._user_dsn:
+            return cls
+        if _OTHER_SERVER:
+            cls._user_dsn = _OTHER_SERVER
+        else:
+            await cls._start()
+        await cls._create(_template())
+        reactor.addSystemEventTrigger("before", "shutdown", cls._clear)
+        pool = _pool(cls._dsn_of(_template()))
+        await pool.start()
+        await migrate(pool)
+        await pool.close()
         return cls
 
     @classmethod
     async def new_database(cls) -> str:
         """Make a database like the template and return its address."""
-        cls._count += 1
-        name = f"test_{cls._count}"
-        await cls._administer(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER aibridge")
-        return cls._dsn_of(name)
+        return await cls._create(cls._next_name(), f"TEMPLATE {_template()}")
 
     @classmethod
     async def empty_database(cls) -> str:
         """Make a database without any table and return its address."""
-        cls._count += 1
-        name = f"test_{cls._count}"
-        await cls._administer(f"CREATE DATABASE {name} OWNER aibridge")
-        return cls._dsn_of(name)
+        return await cls._create(cls._next_name())
 
     @classmethod
     async def drop(cls, dsn: str) -> None:
         """Drop a database, whoever is still connected."""
-        name = dsn.partition("@/")[2].partition("?")[0]
+        name = dsn.partition("?")[0].rpartition("/")[2]
         await cls._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     @classmethod
+    async def _start(cls) -> None:
+        _sweep()
+        data_dir = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        log = structlog.get_logger("test")
+        server = EmbeddedServer(
+            data_dir=data_dir, run_as="", reactor=reactor, log=log, unsafe_fast=True
+        )
+        reactor.addSystemEventTrigger("after", "shutdown", _end, server, data_dir)
+        cls._user_dsn = await server.start()
+        cls.superuser_dsn = server.superuser_dsn
+        cls.running = server
+
+    @classmethod
+    def _clear(cls) -> Deferred[None] | None:
+        if not _OTHER_SERVER:
+            return None
+        return Deferred.fromCoroutine(cls.drop(cls._dsn_of(_template())))
+
+    @classmethod
+    async def _create(cls, name: str, more: str = "") -> str:
+        owner = "OWNER aibridge" if cls.running is not None else ""
+        await cls._administer(f"CREATE DATABASE {name} {more} {owner}")
+        return cls._dsn_of(name)
+
+    @classmethod
+    def _next_name(cls) -> str:
+        cls._count += 1
+        return f"test_{os.getpid()}_{cls._count}"
+
+    @classmethod
     def _dsn_of(cls, database: str) -> str:
-        return cls._user_dsn.replace("@/aibridge?", f"@/{database}?")
+        return _DATABASE.sub(rf"\g<1>{database}", cls._user_dsn, count=1)
 
     @classmethod
     async def _administer(cls, sql: str) -> None:
-        assert cls.running is not None
-        pool = _pool(cls.running.superuser_dsn)
+        pool = _pool(cls.superuser_dsn)
         await pool.start()
         try:
             await pool.outside_transaction(sql)
         finally:
             await pool.close()
+
+
+def _template() -> str:
+    return f"template_bridge_{os.getpid()}"
 
 
 def _pool(dsn: str) -> Pool:
