@@ -13,6 +13,7 @@ from klein import Klein
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.server import Site
@@ -59,6 +60,14 @@ class Bare:
         await relay.finished
 
 
+class _UntilClosed(Protocol):
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # Twisted's
+        from twisted.internet import reactor as installed
+
+        running: Any = installed
+        running.stop()
+
+
 class _Relay(Protocol):
     transport: Any
 
@@ -88,7 +97,7 @@ class _Relay(Protocol):
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until stdin closes."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
@@ -96,6 +105,7 @@ def main() -> None:
     port = reactor.listenTCP(0, site, backlog=1024, interface="127.0.0.1")
     sys.stdout.write(f"{port.getHost().port}\n")
     sys.stdout.flush()
+    StandardIO(_UntilClosed())
     reactor.run()
 
 
