@@ -7,8 +7,10 @@ are looked for whenever one comes; the outcome does not depend on the order.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from bridge.store.connection import Cursor
@@ -23,28 +25,35 @@ FAR_DAYS = 31
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _LOCK_NUMBER = 0x6169_6264_0003  # "aibd"; any number that nobody else uses
 
-# A parent must have begun before its child, so that no chain can bite its tail. A parent may become
-# a later one, never an earlier one.
-_LINK = """
-UPDATE aibridge_interceptions i SET thread_parent_id = f.parent
-FROM (
-    SELECT DISTINCT ON (c.id) c.id, c.day, p.id AS parent
+# `OFFSET 0` keeps the planner to the indexes, call by call: it knows little of a partition that has
+# just been filled. A parent must have begun before its child, so that no chain can bite its tail;
+# it may give way to a later one, never to an earlier one.
+_FIND = """
+SELECT DISTINCT ON (c.id) c.id, c.day, p.id, p.day
+FROM unnest(%s::text[]) AS k(call)
+CROSS JOIN LATERAL (
+    SELECT t.interception_id, t.day
     FROM aibridge_tool_usages t
-    JOIN aibridge_interceptions p
-      ON p.id = t.interception_id AND p.day = t.day AND p.kind = 'intercepted'
-     AND p.day BETWEEN {first} AND {last}
-    JOIN aibridge_interceptions c
-      ON c.correlating_tool_call_id = t.provider_tool_call_id AND c.initiator_id = p.initiator_id
-     AND c.id > p.id AND c.kind = 'intercepted'
-     AND c.day BETWEEN {first} AND {last}
-    WHERE t.day BETWEEN {first} AND {last}
-      AND t.provider_tool_call_id = ANY(%(calls)s::text[])
-      AND c.correlating_tool_call_id = ANY(%(calls)s::text[])
-    ORDER BY c.id, p.id DESC
-) f
-WHERE i.id = f.id AND i.day = f.day AND i.day BETWEEN {first} AND {last}
-  AND (i.thread_parent_id IS NULL OR i.thread_parent_id < f.parent)
-RETURNING i.id, i.day
+    WHERE t.provider_tool_call_id = k.call AND t.day BETWEEN {first} AND {last}
+    OFFSET 0
+) t
+CROSS JOIN LATERAL (
+    SELECT p.id, p.day, p.initiator_id
+    FROM aibridge_interceptions p
+    WHERE p.id = t.interception_id AND p.day = t.day AND p.day BETWEEN {first} AND {last}
+      AND p.kind = 'intercepted'
+    OFFSET 0
+) p
+CROSS JOIN LATERAL (
+    SELECT c.id, c.day, c.initiator_id, c.thread_parent_id
+    FROM aibridge_interceptions c
+    WHERE c.correlating_tool_call_id = k.call AND c.day BETWEEN {first} AND {last}
+      AND c.kind = 'intercepted'
+    OFFSET 0
+) c
+WHERE c.initiator_id = p.initiator_id AND c.id > p.id
+  AND (c.thread_parent_id IS NULL OR c.thread_parent_id < p.id)
+ORDER BY c.id, p.id DESC
 """
 
 _UNRESOLVED = """
@@ -53,39 +62,68 @@ FROM aibridge_interceptions i
 WHERE i.day = {day} AND i.id = ANY(%s::uuid[]) AND i.thread_parent_id IS NULL
 """
 
+_ADOPT = """
+UPDATE aibridge_interceptions i SET thread_parent_id = f.parent
+FROM unnest(%s::uuid[], %s::uuid[]) AS f(id, parent)
+WHERE i.day = {day} AND i.id = f.id
+"""
+
 # Of several changed ones above an interception the topmost has the root that is right.
-_ROOTS = """
+_WALK = """
 WITH RECURSIVE walk(id, day, root, top) AS (
     SELECT c.id, c.day, coalesce(p.thread_root_id, p.id), c.id
-    FROM aibridge_interceptions c
-    JOIN aibridge_interceptions p
-      ON p.id = c.thread_parent_id AND p.day BETWEEN {first} AND {last}
-    WHERE c.id = ANY(%(changed)s::uuid[]) AND c.day BETWEEN {first} AND {last}
-      AND NOT c.thread_parent_id = ANY(%(changed)s::uuid[])
+    FROM unnest(%(ids)s::uuid[], %(days)s::date[], %(parents)s::uuid[], %(parent_days)s::date[])
+        AS c(id, day, parent, parent_day)
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.thread_root_id
+        FROM aibridge_interceptions p
+        WHERE p.id = c.parent AND p.day = c.parent_day AND p.day BETWEEN {first} AND {last}
+        OFFSET 0
+    ) p
     UNION ALL
     SELECT k.id, k.day, w.root, w.top
     FROM walk w
-    JOIN aibridge_interceptions k
-      ON k.thread_parent_id = w.id AND k.day BETWEEN {changed_first} AND {open_end}
+    CROSS JOIN LATERAL (
+        SELECT k.id, k.day
+        FROM aibridge_interceptions k
+        WHERE k.thread_parent_id = w.id AND k.day >= {first_changed}
+        OFFSET 0
+    ) k
 ), found AS (
     SELECT DISTINCT ON (w.id) w.id, w.day, w.root FROM walk w ORDER BY w.id, w.top
-), moved AS (
-    SELECT i.id, i.day, i.session_id, f.root
-    FROM found f
-    JOIN aibridge_interceptions i
-      ON i.id = f.id AND i.day = f.day AND i.day BETWEEN {changed_first} AND {open_end}
-    WHERE i.thread_root_id IS DISTINCT FROM f.root
-), written AS (
-    UPDATE aibridge_interceptions i SET thread_root_id = m.root
-    FROM moved m
-    WHERE i.id = m.id AND i.day = m.day AND i.day BETWEEN {changed_first} AND {open_end}
-    RETURNING i.initiator_id, m.session_id AS before, i.session_id AS after, i.day, i.ended_at
+)
+SELECT f.id, f.day, f.root, i.session_id
+FROM found f
+CROSS JOIN LATERAL (
+    SELECT i.session_id, i.thread_root_id
+    FROM aibridge_interceptions i
+    WHERE i.id = f.id AND i.day = f.day AND i.day >= {first_changed}
+    OFFSET 0
+) i
+WHERE i.thread_root_id IS DISTINCT FROM f.root
+"""
+
+_MOVE = """
+WITH moved AS (
+    UPDATE aibridge_interceptions i SET thread_root_id = f.root
+    FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS f(id, root, before)
+    WHERE i.day = {day} AND i.id = f.id
+    RETURNING i.initiator_id, f.before, i.session_id AS after, i.ended_at
 )
 INSERT INTO aibridge_session_marks (initiator_id, session_id, day)
-SELECT w.initiator_id, w.before, w.day FROM written w WHERE w.ended_at IS NOT NULL
+SELECT m.initiator_id, m.before, {day} FROM moved m WHERE m.ended_at IS NOT NULL
 UNION
-SELECT w.initiator_id, w.after, w.day FROM written w WHERE w.ended_at IS NOT NULL
+SELECT m.initiator_id, m.after, {day} FROM moved m WHERE m.ended_at IS NOT NULL
 """
+
+
+class _Link(NamedTuple):
+    """A child and its parent."""
+
+    child: UUID
+    day: date
+    parent: UUID
+    parent_day: date
 
 
 async def lock(cursor: Cursor) -> None:
@@ -113,33 +151,58 @@ async def link(
         children: those interceptions, by day, that bring results and have just come.
     """
     known = tuple(days)
-    changed = await _find(cursor, calls, known, before=NEAR_DAYS)
+    await _link(cursor, calls, known, before=NEAR_DAYS)
     unresolved: set[str] = set()
     for day, identifiers in children.items():
         sql = _UNRESOLVED.format(day=day_literal(day))
         unresolved.update(call for (call,) in await many(cursor, sql, (uuid_array(identifiers),)))
     if unresolved:
-        changed |= await _find(cursor, unresolved, known, before=FAR_DAYS)
-    if changed:
-        await _correct_roots(cursor, changed)
+        await _link(cursor, unresolved, known, before=FAR_DAYS)
 
 
-async def _find(
+async def _link(
     cursor: Cursor, calls: Collection[str], days: Collection[date], *, before: int
-) -> dict[UUID, date]:
-    """Give the children of `calls` their parents, and return those that got another one."""
+) -> None:
+    """Give the children of `calls` their parents, and all below them their roots."""
     first, last = neighbours(days, before=before, after=FAR_DAYS)
-    sql = _LINK.format(first=day_literal(first), last=day_literal(last))
-    return dict(await many(cursor, sql, {"calls": sorted(calls)}))
+    sql = _FIND.format(first=day_literal(first), last=day_literal(last))
+    links = [_Link(*row) for row in await many(cursor, sql, (sorted(calls),))]
+    if not links:
+        return
+    for day, some in _by_day(links).items():
+        children = uuid_array(each.child for each in some)
+        parents = uuid_array(each.parent for each in some)
+        await none(cursor, _ADOPT.format(day=day_literal(day)), (children, parents))
+    await _correct_roots(cursor, links, first, last)
 
 
-async def _correct_roots(cursor: Cursor, changed: Mapping[UUID, date]) -> None:
-    """Write the root into `changed` and all that descend from them, and mark their sessions."""
-    first, last = neighbours(changed.values(), before=FAR_DAYS, after=0)
-    sql = _ROOTS.format(
+async def _correct_roots(cursor: Cursor, links: Sequence[_Link], first: date, last: date) -> None:
+    """Write the root into the children and all that descend from them, and mark their sessions."""
+    changed = {each.child for each in links}
+    # Where the parent has changed too, the walk from there comes by.
+    tops = [each for each in links if each.parent not in changed]
+    sql = _WALK.format(
         first=day_literal(first),
         last=day_literal(last),
-        changed_first=day_literal(min(changed.values())),
-        open_end=day_literal(date.max),
+        first_changed=day_literal(min(each.day for each in links)),
     )
-    await none(cursor, sql, {"changed": uuid_array(changed)})
+    params = {
+        "ids": uuid_array(each.child for each in tops),
+        "days": [each.day for each in tops],
+        "parents": uuid_array(each.parent for each in tops),
+        "parent_days": [each.parent_day for each in tops],
+    }
+    moves: dict[date, list[tuple[UUID, UUID, str]]] = defaultdict(list)
+    for identifier, day, root, session in await many(cursor, sql, params):
+        moves[day].append((identifier, root, session))
+    for day, some in moves.items():
+        children, roots, sessions = zip(*some, strict=True)
+        values = (uuid_array(children), uuid_array(roots), list(sessions))
+        await none(cursor, _MOVE.format(day=day_literal(day)), values)
+
+
+def _by_day(links: Iterable[_Link]) -> dict[date, list[_Link]]:
+    found: dict[date, list[_Link]] = defaultdict(list)
+    for each in links:
+        found[each.day].append(each)
+    return found

@@ -92,8 +92,10 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         ";".join(each.sql for each in statements),
         tuple(param for each in statements for param in each.params),
     )
-    if early:
-        batch.calls.update(call for (call,) in cursor.fetchall())
+    if early and (more := cursor.fetchall()):
+        if not batch.calls:
+            await lineage.lock(cursor)
+        batch.calls.update(call for (call,) in more)
     if batch.calls:
         await lineage.link(
             cursor, calls=batch.calls, days=batch.bodies.keys(), children=batch.correlated
