@@ -32,9 +32,12 @@ class Purges:
 
     def __init__(self) -> None:
         self.cutoffs: list[datetime] = []
+        self.broken = False
 
     async def purge(self, cutoff: datetime) -> int:
         """Remember."""
+        if self.broken:
+            raise PermissionError(13, "Permission denied")
         self.cutoffs.append(cutoff)
         return 0
 
@@ -148,6 +151,19 @@ class Passes(StoreTestCase):
         assert waiting is not None
         self.assertEqual(waiting.date(), (now - 40 * DAY).date())
         self.assertEqual(await self.fetch("SELECT count(*) FROM aibridge_interceptions"), [(1,)])
+
+    async def test_a_journal_that_cannot_be_purged_keeps_no_old_days_alive(self) -> None:
+        await self.record(await self.now() - 31 * DAY)
+        await self.record(await self.now())
+        await self.kept(31)
+        self.purges.broken = True
+
+        await self.retention().pass_once()
+
+        self.assertEqual(
+            self.events(),
+            [("error", "journal could not be purged"), ("info", "old records deleted")],
+        )
 
     async def test_for_ever_hides_and_deletes_nothing(self) -> None:
         await self.record(await self.now() - 4000 * DAY)

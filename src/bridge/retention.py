@@ -113,7 +113,7 @@ class Retention:
             self._waiting = bool(decision.waiting)
             if decision.waiting:
                 self._warn(decision)
-            await self._journal_purge(decision.cutoff)
+            await self._purge_journals(decision.cutoff)
         if not begun.mine:
             return
         days, rows = await self._drop(begun.leaving)
@@ -126,6 +126,13 @@ class Retention:
                 rows_by_table=rows,
                 sessions=sessions,
             )
+
+    async def _purge_journals(self, cutoff: datetime) -> None:
+        try:
+            await self._journal_purge(cutoff)
+        except OSError as error:
+            # The database's days must go all the same.
+            self._log.error("journal could not be purged", reason=str(error))
 
     async def _drop(self, leaving: tuple[Partition, ...]) -> tuple[set[Any], dict[str, int]]:
         days = set()

@@ -143,6 +143,11 @@ class Storing(WritesTestCase):
 
         self.assertEqual(await self.fetch("SELECT count(*) FROM aibridge_interceptions"), [(0,)])
 
+    async def test_an_empty_batch_is_no_matter(self) -> None:
+        await self.write()
+
+        self.assertEqual(await self.fetch("SELECT count(*) FROM audit_log"), [(0,)])
+
     async def test_text_that_looks_like_a_placeholder_or_an_escape_is_kept(self) -> None:
         maker = Maker()
         prompt = "100%s %(x)s {day} \\' \\n \\u0041 'quoted' \N{SNOWMAN}"

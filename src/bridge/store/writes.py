@@ -76,6 +76,8 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         StoreUnavailable: not now.
         StoreError: a line holds what the database refuses; nothing of the batch is stored.
     """
+    if not lines:
+        return
     batch = _sorted_out(lines)
     if batch.calls:
         await lineage.lock(cursor)

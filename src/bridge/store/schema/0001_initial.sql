@@ -324,7 +324,7 @@ CREATE TABLE aibridge_session_marks (
     initiator_id uuid NOT NULL,
     session_id text NOT NULL,
     day date NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 COMMENT ON TABLE aibridge_session_marks IS 'Sessions to recompute; written with the rows that changed, emptied by the follower. May hold repeats.';
 COMMENT ON COLUMN aibridge_session_marks.initiator_id IS 'Of the session.';
