@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from twisted.internet.defer import Deferred
 
 from bridge.store.connection import Cursor
+from bridge.store.errors import StoreUnavailable
 from bridge.store.partitions import (
     TABLES,
     Attachment,
@@ -225,6 +226,46 @@ class Dropping(StoreTestCase):
 
         self.assertEqual(rows, 2)  # two of today: what is on its way out is seen no more
         self.assertEqual(await dropping, 1)
+
+    async def left_pending(self, days_ago: int) -> date:
+        """Break the detaching of a day off half-way, as a slow reader does, and return the day."""
+        gone = (await self.now() - days_ago * DAY).date()
+        name = partition_name("aibridge_legs", gone)
+
+        async def read_and_meanwhile_detach(cursor: Cursor) -> None:
+            await cursor.execute("SELECT count(*) FROM aibridge_legs")
+            with self.assertRaises(StoreUnavailable):
+                await self.pool.outside_transaction(
+                    f"ALTER TABLE aibridge_legs DETACH PARTITION {name} CONCURRENTLY",
+                    statement_seconds=0.3,
+                )
+
+        await self.pool.transaction(read_and_meanwhile_detach)
+        found = {each.name: each.attachment for each in await self.pool.transaction(partitions)}
+        self.assertEqual(found[name], Attachment.PENDING)
+        return gone
+
+    async def test_a_detaching_that_took_too_long_is_finished_by_the_next_pass(self) -> None:
+        await self.record(31, 0)
+        await self.kept(31)
+        gone = await self.left_pending(31)
+
+        await self.whole_pass()
+
+        left = {each.day for each in await self.pool.transaction(partitions)}
+        self.assertNotIn(gone, left)
+
+    async def test_while_a_detaching_is_unfinished_new_days_and_stragglers_are_stored(
+        self,
+    ) -> None:
+        await self.record(31, 0)
+        await self.left_pending(31)
+
+        await self.record(-1)
+        await self.record(31)
+
+        rows = await self.fetch("SELECT day FROM aibridge_legs")
+        self.assertEqual(len(rows), 3)  # the one that was on its way out is gone
 
     async def test_only_one_makes_a_pass_and_a_dead_one_is_forgotten(self) -> None:
         first = await self.begin()
