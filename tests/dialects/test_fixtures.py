@@ -10,8 +10,6 @@ from tests.support.cases import BridgeTestCase
 
 
 class _Cut(BridgeTestCase):
-    maxDiff = None
-
     def check_stream(self, fixture: StreamFixture) -> None:
         expected = expected_of(fixture)
 
