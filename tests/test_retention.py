@@ -190,7 +190,7 @@ class FakeDatabase:
         self.answers = list(answers)
         self.confirmed: Callable[[], object] | None = None
 
-    async def transaction(self, work: Any) -> Any:
+    async def transaction(self, work: Any, *, statement_seconds: float | None = None) -> Any:
         """Return the next answer."""
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):

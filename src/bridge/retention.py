@@ -24,7 +24,9 @@ PASS_SECONDS = 600.0
 class Database(Protocol):
     """Where the records are."""
 
-    async def transaction(self, work: Callable[[Cursor], Awaitable[T]]) -> T:
+    async def transaction(
+        self, work: Callable[[Cursor], Awaitable[T]], *, statement_seconds: float | None = None
+    ) -> T:
         """Run `work` in one transaction; raises StoreError."""
 
     async def outside_transaction(
@@ -117,7 +119,9 @@ class Retention:
         if not begun.mine:
             return
         days, rows = await self._drop(begun.leaving)
-        sessions = await self._pool.transaction(lambda cursor: purge.end(cursor, decision))
+        sessions = await self._pool.transaction(
+            lambda cursor: purge.end(cursor, decision), statement_seconds=purge.WORK_SECONDS
+        )
         if days or sessions:
             self._log.info(
                 "old records deleted",

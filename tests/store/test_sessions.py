@@ -184,7 +184,7 @@ class Absent:
         self.away = True
         self.asked = 0
 
-    async def transaction(self, work: Any) -> Any:
+    async def transaction(self, work: Any, *, statement_seconds: float | None = None) -> Any:
         """Count, and fail."""
         self.asked += 1
         if self.away:

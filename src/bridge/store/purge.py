@@ -32,6 +32,9 @@ LEASE_SECONDS = 540
 DETACH_SECONDS = 60.0
 """How long detaching waits for the transactions that look at a day; the next pass goes on."""
 
+WORK_SECONDS = 120.0
+"""Limit of a statement that counts, drops or forgets; a day may be large."""
+
 _COUNTED_ROWS = 5_000_000  # a larger partition is not read through only to tell its size
 _SESSIONS_AT_ONCE = 5000
 _LOCK_NUMBER = 0x6169_6264_0005  # "aibd"; any number that nobody else uses
@@ -75,7 +78,9 @@ _NOTIFY = "SELECT pg_notify(%s, '')"
 class Database(Protocol):
     """Where the days are."""
 
-    async def transaction(self, work: Callable[[Cursor], Awaitable[T]]) -> T:
+    async def transaction(
+        self, work: Callable[[Cursor], Awaitable[T]], *, statement_seconds: float | None = None
+    ) -> T:
         """Run `work` in one transaction; raises StoreError."""
 
     async def outside_transaction(
@@ -189,7 +194,9 @@ async def drop(database: Database, partition: Partition) -> int:
         StoreUnavailable: not now; the next pass goes on where this one stopped.
         StoreError: the database refuses it.
     """
-    rows = await database.transaction(lambda cursor: _rows(cursor, partition))
+    rows = await database.transaction(
+        lambda cursor: _rows(cursor, partition), statement_seconds=WORK_SECONDS
+    )
     if partition.attachment is Attachment.ATTACHED:
         await database.outside_transaction(
             f"ALTER TABLE {partition.table} DETACH PARTITION {partition.name} CONCURRENTLY",
@@ -201,7 +208,8 @@ async def drop(database: Database, partition: Partition) -> int:
             statement_seconds=DETACH_SECONDS,
         )
     await database.transaction(
-        lambda cursor: none(cursor, f"DROP TABLE IF EXISTS {partition.name}")
+        lambda cursor: none(cursor, f"DROP TABLE IF EXISTS {partition.name}"),
+        statement_seconds=WORK_SECONDS,
     )
     return rows
 

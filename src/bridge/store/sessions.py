@@ -32,6 +32,8 @@ FOLLOW_SECONDS = 1.0
 BUSY_FACTOR = 2.0
 """After a pass it rests at least this many times as long as that took: requests come first."""
 MARKS_AT_ONCE = 2000
+PASS_SECONDS = 300.0
+"""Limit of one statement: a client may put a whole day's requests into one session."""
 _RETRY_SECONDS = 5.0
 
 _LOCK_NUMBER = 0x6169_6264_0004  # "aibd"; any number that nobody else uses
@@ -57,7 +59,9 @@ LEFT JOIN aibridge_sessions s USING (session_id, initiator_id)
 class Transactions(Protocol):
     """Where SQL is run."""
 
-    async def transaction(self, work: Callable[[Cursor], Awaitable[T]]) -> T:
+    async def transaction(
+        self, work: Callable[[Cursor], Awaitable[T]], *, statement_seconds: float | None = None
+    ) -> T:
         """Run `work` in one transaction; raises StoreError."""
 
 
@@ -124,7 +128,7 @@ class SessionsFollower:
         while not self._stopped:
             began = self._clock.seconds()
             try:
-                done = await self._pool.transaction(follow)
+                done = await self._pool.transaction(follow, statement_seconds=PASS_SECONDS)
             except CancelledError:
                 raise
             except StoreUnavailable as error:
