@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ class EventTests(BridgeTestCase):
     def test_cuts_change_nothing(self, lines: list[tuple[bytes, bytes]], places: list[int]) -> None:
         body = b"".join(line + end for line, end in lines)
         at = sorted({0, len(body), *(place for place in places if place < len(body))})
-        pieces = [body[a:b] for a, b in zip(at, at[1:], strict=False)]
+        pieces = [body[a:b] for a, b in itertools.pairwise(at)]
 
         self.assertEqual(events_of(*pieces), events_of(body))
 

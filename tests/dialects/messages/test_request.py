@@ -278,8 +278,20 @@ class OddBodyTests(BridgeTestCase):
                 st.lists(inner, max_size=4)
                 | st.dictionaries(
                     st.sampled_from(
-                        ["model", "stream", "metadata", "user_id", "messages", "role", "content"]
-                        + ["type", "text", "tool_use_id", "user", "tool_result"]
+                        [
+                            "model",
+                            "stream",
+                            "metadata",
+                            "user_id",
+                            "messages",
+                            "role",
+                            "content",
+                            "type",
+                            "text",
+                            "tool_use_id",
+                            "user",
+                            "tool_result",
+                        ]
                     ),
                     inner,
                     max_size=5,

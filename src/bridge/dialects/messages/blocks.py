@@ -6,7 +6,6 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming, "Content block 
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from typing import Any
@@ -45,19 +44,19 @@ class OpenBlock:
         """Begin with what the start event says."""
         self._block = block
         # A list of small strings takes ten times the room of what they say.
-        self._text = io.StringIO()
+        self._text = bytearray()
         if isinstance(block.thinking, str):
-            self._text.write(block.thinking)
+            self.add(block.thinking)
         self.truncated = False
         """Whether more came than we keep."""
 
     def add(self, text: str) -> None:
         """Take a delta's text."""
-        self._text.write(text)
+        self._text += text.encode("utf-8", "surrogatepass")
 
     def completed(self, response_id: str) -> ToolUsage | ModelThought | None:
         """Return what the block was, None for an empty thought."""
-        text = holdable(self._text.getvalue())
+        text = holdable(self._text.decode("utf-8", "surrogatepass"))
         if is_thought(self._block):
             return ModelThought(content=text, source="thinking") if text else None
         return tool_usage(self._block, response_id, text, truncated=self.truncated)
