@@ -17,7 +17,7 @@ from bridge.assembly import Bridge
 from bridge.auth.bootstrap import FirstStart, bootstrap
 from bridge.config import options
 from bridge.deferreds import limited, run_in_background
-from bridge.domain.errors import Overloaded, Unauthenticated
+from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
