@@ -161,6 +161,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         pool=database,
         cutoff=retention.cutoff,
         append=journal.append,
+        refusals=refusals,
         not_ready=status.not_ready,
         clock=reactor,
         behind_proxy=settings[options.BEHIND_PROXY],

@@ -19,5 +19,5 @@ def utc(seconds: float) -> datetime:
 
 
 def milliseconds_between(start: float, end: float) -> int:
-    """Return whole milliseconds from `start` to `end` (seconds); never negative, clocks may jump."""
+    """Return whole milliseconds from `start` to `end` (seconds), never negative."""
     return max(0, round((end - start) * 1000))

@@ -71,7 +71,7 @@ class InterceptionEnded(Record, frozen=True, kw_only=True, tag="interception_end
 
 
 class TokenUsageRecorded(Record, frozen=True, kw_only=True, tag="token_usage"):
-    """Tokens of leg `n`; a later record of the same (interception_id, n) replaces an earlier one."""
+    """Tokens of leg `n`; a later record of the same leg replaces an earlier one."""
 
     interception_id: UUID
     n: int

@@ -203,11 +203,11 @@ def _response_from(response: Any, method: bytes) -> Response:
             lower = b"content-encoding"
         headers.extend((lower, value) for value in values)
     # Twisted reads no body after a HEAD and keeps no length either: better none than a wrong one.
-    length = UNKNOWN_LENGTH if method == b"HEAD" else response.length
+    unknown = method == b"HEAD" or response.length == UNKNOWN_LENGTH
     return Response(
         status=response.code,
         phrase=response.phrase,
         headers=headers,
-        length=None if length == UNKNOWN_LENGTH else length,
+        length=None if unknown else response.length,
         deliver=response.deliverBody,
     )
