@@ -3,7 +3,8 @@
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -24,7 +25,7 @@ bench: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m benchmarks
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "AI Bridge needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 …")'
+	@test -n "$(PYTHON)" || { echo "AI Bridge needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # The versions of requirements.txt, checked by hash; the bridge itself from this checkout.
