@@ -166,8 +166,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor,
         behind_proxy=settings[options.BEHIND_PROXY],
     )
-    operations = Site(Operations(details=status.details, not_ready=status.not_ready).app.resource())
-    operations.displayTracebacks = False
+    operations = Operations(details=status.details, not_ready=status.not_ready).site()
     return Bridge(
         settings=settings,
         reactor=reactor,

@@ -95,6 +95,8 @@ class Lifecycle:
         """
         bridge = self._bridge
         bridge.writer.start()
+        # Whom the last run knew is served while the database is being started.
+        bridge.directory.load_snapshot()
         for description in bridge.settings[options.LISTEN]:
             self._ports.append(self._listen("listen", description, bridge.site))
         operations = bridge.settings[options.OPERATIONS_LISTEN]
@@ -140,13 +142,11 @@ class Lifecycle:
         bridge = self._bridge
         try:
             await self._start_demo()
-            # What was known at the last moment is served while the database is being started.
-            await bridge.directory.start()
             await bridge.database.start()
             if self._stopping:
                 return
             first = await self._first_start()
-            await bridge.directory.refresh()
+            await bridge.directory.start()
         except CancelledError:
             raise
         except (StoreError, OSError) as error:

@@ -392,7 +392,7 @@ class SnapshotTests(DirectoryCase):
         for _ in range(3):
             self.clock.rightNow += GRACE / 2
             last = self.build(self.away())
-            last._load_snapshot()
+            last.load_snapshot()
 
         self.assertRaises(Unavailable, last.identify, self.value)
 
@@ -419,7 +419,7 @@ class SnapshotTests(DirectoryCase):
         self.result_of(directory.stop())
 
         again = self.build(self.away(), grace=1200.0)
-        again._load_snapshot()
+        again.load_snapshot()
 
         self.assertTrue(again.ready)
 

@@ -85,6 +85,7 @@ class TokenDirectory:
         self._poll = Periodic(
             name="refresh tokens", seconds=POLL_SECONDS, work=self.refresh, clock=reactor
         )
+        self._snapshot_loaded = False
         self._refreshing = False
         self._again = False
         self._following: Deferred[object] | None = None
@@ -92,12 +93,11 @@ class TokenDirectory:
         """Called after the tokens have changed; the place to look at live streams again."""
 
     async def start(self) -> None:
-        """Load the snapshot at once, then ask the database, and follow it until `stop`.
+        """Load the snapshot if that is still to be done, ask the database, follow it until `stop`.
 
-        Comes back after the first answer of the database or its failure; a snapshot is usable as
-        soon as this has been called.
+        Comes back after the first answer of the database or its failure.
         """
-        self._load_snapshot()
+        self.load_snapshot()
         if self._subscribe is not None:
             self._subscribe(self._notified)
         await self.refresh()
@@ -216,7 +216,11 @@ class TokenDirectory:
         else:
             self._saved_at = confirmed_at
 
-    def _load_snapshot(self) -> None:
+    def load_snapshot(self) -> None:
+        """Know whom an earlier run knew, without the database; done only once."""
+        if self._snapshot_loaded:
+            return
+        self._snapshot_loaded = True
         try:
             found = load_snapshot(self._path)
         except SnapshotUnusable as reason:

@@ -314,6 +314,8 @@ class BridgeChannel(http.HTTPChannel):
 class BridgeSite(Site):
     """Makes channels, within the limits of connections."""
 
+    noisy = False
+
     def __init__(
         self,
         *,
