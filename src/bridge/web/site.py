@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -146,7 +145,7 @@ class BridgeRequest(Request):
         self.path, _, query = path.partition(b"?")
         self.args = {}
         if query and self.arrival is not None and self.arrival.query_is_ours:
-            self.args = parse_qs(query, keep_blank_values=True)
+            self.args = http.parse_qs(query, keep_blank_values=True)
         self.body.complete()
         self.process()
 
