@@ -6,11 +6,12 @@ ours beneath it takes the first two back; the rest is switched off where it is c
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from weakref import WeakSet
 
+from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -19,10 +20,49 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
+from bridge.wire.headers import Header
+
 HIDDEN_ENCODING = b"x-aibridge-content-encoding"
 """Where a response's Content-Encoding is kept while treq must not see it."""
 
 _MAX_IDLE_CONNECTIONS = 512
+
+
+class OriginUrl(EncodedURL):
+    """The URL of an origin, normalised once; treq asks for that at every request."""
+
+    _text = ""
+
+    def to_uri(self) -> EncodedURL:
+        """Return itself; `to_text` is the normalised form."""
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:
+        """Return the normalised text, made at the first call."""
+        if not self._text:
+            self._text = EncodedURL.to_text(super().to_uri(), with_password)
+        return self._text
+
+
+class SentHeaders(Headers):
+    """Headers of one request, checked when they are added and not again by every layer."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, headers: Iterable[Header]) -> SentHeaders:
+        """Return `headers`, in order."""
+        made = cls()
+        for name, value in headers:
+            made.addRawHeader(name, value)
+        return made
+
+    def copy(self) -> SentHeaders:
+        """Return a copy; the layers of treq make several, of which each is the last one used."""
+        made = type(self)()
+        raw = {name: [*values] for name, values in self._rawHeaders.items()}
+        made._rawHeaders = raw  # noqa: SLF001 - of our own class; no public way leaves them alone
+        return made
 
 
 class Pool(HTTPConnectionPool):
@@ -69,6 +109,8 @@ class ExactAgent(Agent):
         self._origin = URI.fromBytes(origin)
         self._key = (self._origin.scheme, self._origin.host, self._origin.port)
         self._endpoint = self._getEndpoint(self._origin)
+        self.host = self._computeHostValue(*self._key)
+        """Value of the Host header."""
 
     def send(
         self, method: bytes, target: bytes, headers: Headers, body: IBodyProducer | None
@@ -99,6 +141,7 @@ class _OneRequest:
         """Send it with the raw target; `uri` is treq's rewriting of it."""
         sent = headers if headers is not None else Headers()
         sent.setRawHeaders(b"accept-encoding", [b"identity"])
+        sent.setRawHeaders(b"host", [self._agent.host])
         return self._agent.send(method, self._target, sent, bodyProducer).addCallback(
             _hide_encoding
         )
@@ -109,7 +152,17 @@ def build_client(agent: ExactAgent, target: bytes) -> HTTPClient:
     return HTTPClient(_OneRequest(agent, target), cookiejar=_NO_COOKIES)  # type: ignore[arg-type]  # any jar
 
 
-_NO_COOKIES = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+class _NoCookies(CookieJar):
+    """A jar into which nothing goes, so that nothing has to be looked for."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Add none."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keep none."""
+
+
+_NO_COOKIES = _NoCookies(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _hide_encoding(response: IResponse) -> IResponse:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from hyperlink import EncodedURL
 from OpenSSL import SSL
 from twisted.internet import error as network
 from twisted.internet.defer import CancelledError
@@ -19,14 +18,20 @@ from twisted.web.client import (
     ResponseFailed,
     ResponseNeverReceived,
 )
-from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IPolicyForHTTPS
 
 from bridge.bodies import Body, BodyProducer
 from bridge.deferreds import limited
 from bridge.domain.errors import BridgeError, UpstreamTimedOut, UpstreamUnreachable
 from bridge.domain.units import format_duration
-from bridge.upstream.agents import HIDDEN_ENCODING, ExactAgent, Pool, build_client
+from bridge.upstream.agents import (
+    HIDDEN_ENCODING,
+    ExactAgent,
+    OriginUrl,
+    Pool,
+    SentHeaders,
+    build_client,
+)
 from bridge.wire.headers import Header
 
 _log = structlog.get_logger("bridge.upstream")
@@ -99,7 +104,7 @@ class UpstreamClient:
         self._connect_seconds = connect_seconds
         self._first_byte_seconds = first_byte_seconds
         self._pool = Pool(reactor, keepalive_seconds=keepalive_seconds)
-        self._url = EncodedURL.from_text(f"{origin}/")
+        self._url = OriginUrl.from_text(f"{origin}/")
         self._agent = ExactAgent(
             reactor,
             origin=f"{origin}/".encode("ascii"),
@@ -132,15 +137,12 @@ class UpstreamClient:
         await self._pool.closeCachedConnections()
 
     async def _once(self, outgoing: Outgoing) -> Response:
-        headers = Headers()
-        for name, value in outgoing.headers:
-            headers.addRawHeader(name, value)
         self._pool.last_reused = False
         body = outgoing.body
         sending = build_client(self._agent, outgoing.target).request(
             outgoing.method.decode("ascii"),
             self._url,
-            headers=headers,
+            headers=SentHeaders.of(outgoing.headers),
             data=BodyProducer(body) if body.content or outgoing.method in _WITH_BODY else None,
             allow_redirects=False,
             unbuffered=True,

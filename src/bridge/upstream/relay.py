@@ -188,6 +188,7 @@ class Relay(TwistedProtocol):
         if self._paused_at is None:
             self._paused_at = self._clock.seconds()
             self._upstream("pauseProducing")
+            self._wait_no_longer_than_needed()
 
     def resumeProducing(self) -> None:
         """The client reads again."""
@@ -216,7 +217,9 @@ class Relay(TwistedProtocol):
         self._downstream.write(b"".join(held))
         if self._lost is not None:
             self._settle(self._how_lost())
-        elif self._paused_at is None:
+            return
+        self._wait_no_longer_than_needed()
+        if self._paused_at is None:
             self._upstream("resumeProducing")
 
     def _withhold(self, _: Failure) -> None:
@@ -233,6 +236,14 @@ class Relay(TwistedProtocol):
             max(_SHORTEST_WAIT_SECONDS, self._deadline() - self._clock.seconds()),
             self._look_at_clock,
         )
+
+    def _wait_no_longer_than_needed(self) -> None:
+        """Bring the timer forward when a limit shorter than the one it waits for has begun."""
+        if self._timer is None or not self._timer.active():
+            return
+        deadline = self._deadline()
+        if deadline < self._timer.getTime():
+            self._timer.reset(max(_SHORTEST_WAIT_SECONDS, deadline - self._clock.seconds()))
 
     def _deadline(self) -> float:
         """Return when the next limit may fire; what has happened since is seen then."""
