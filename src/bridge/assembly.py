@@ -54,6 +54,7 @@ T = TypeVar("T")
 JOURNAL_DIRECTORY = "journal"
 SNAPSHOT_FILE = "tokens.snapshot"
 DIALECTS: dict[Api, Dialect] = {Api.MESSAGES: Messages()}
+_NOWHERE = "http://127.0.0.1:9"
 _ENDED_TOKENS_SECONDS = 90 * 86400.0
 # How long the holder of an ended token is still told what happened to it.
 
@@ -306,8 +307,10 @@ def _upstreams(settings: Settings, reactor: Any, demo: DemoProcess | None) -> tu
 
 
 def _provider(settings: ProviderSettings, demo: DemoProcess | None) -> Anthropic:
-    if settings.type == "demo" and demo is not None:
-        return Anthropic(name=settings.name, base_url=demo.base_url, keys=(demo.secret,))
+    if settings.type == "demo":
+        # Without a process the gateway is switched off, and nothing is sent anywhere.
+        base_url, keys = (demo.base_url, (demo.secret,)) if demo else (_NOWHERE, ())
+        return Anthropic(name=settings.name, base_url=base_url, keys=keys)
     return Anthropic(name=settings.name, base_url=settings.base_url, keys=settings.keys)
 
 
