@@ -206,6 +206,8 @@ class Relay(TwistedProtocol):
         self._held = [data]
         self.ended = True
         self._ending().addCallbacks(self._release, self._withhold)
+        if self.bytes_from_upstream == self._length:
+            return  # nothing more comes
         if self._held is not None:
             self._upstream("pauseProducing")
 
