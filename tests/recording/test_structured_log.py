@@ -80,7 +80,7 @@ def start(prompt: str | None) -> InterceptionStarted:
         prompt=prompt,
         bytes_in=10,
         partially_observed=False,
-        metadata={"agent": "a1"},
+        metadata={"request_user_agent": "claude-cli/2", "agent": "a1"},
     )
 
 

@@ -294,5 +294,5 @@ def _started(interception: Interception) -> InterceptionStarted:
         prompt=interception.prompt,
         bytes_in=interception.bytes_in,
         partially_observed=interception.partially_observed,
-        metadata=dict(interception.metadata),
+        metadata={"request_user_agent": interception.user_agent, **interception.metadata},
     )

@@ -89,7 +89,7 @@ def _start(record: InterceptionStarted) -> Fields:
         "credential_hint": record.credential_hint,
         "bytes_in": record.bytes_in,
         "started_at": record.at,
-        "metadata": {"request_user_agent": record.user_agent, **record.metadata},
+        "metadata": record.metadata,
     }
 
 

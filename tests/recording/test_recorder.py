@@ -1,0 +1,166 @@
+"""Tests for bridge.recording.recorder: levels, numbering, one end, and what is marked."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from bridge.domain.clock import utc
+from bridge.domain.errors import Unavailable
+from bridge.domain.identity import CredentialKind
+from bridge.domain.ids import uuid7
+from bridge.domain.interception import Api, Ending, EndState, Interception, Traffic
+from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage, UsageSource
+from bridge.domain.records import (
+    InterceptionEnded,
+    InterceptionStarted,
+    ModelThoughtRecorded,
+    ToolUsageRecorded,
+)
+from bridge.recording.recorder import Levels, Recorder, Recording
+from tests.policy.test_admission import holder
+from tests.support.cases import BridgeTestCase
+from tests.support.gateway import MemoryJournal
+
+CALL = ToolUsage(response_id="msg_1", tool_call_id="toolu_1", tool="Bash", input='{"cmd":"ls"}')
+THOUGHT = ModelThought(content="Let me think.", source="thinking")
+USAGE = TokenUsage(
+    response_id="msg_1",
+    input_tokens=3,
+    output_tokens=2,
+    cache_read_input_tokens=0,
+    cache_write_input_tokens=0,
+    source=UsageSource.PROVIDER_FINAL,
+    extra={"web_search_requests": 1},
+    metadata={"service_tier": "standard"},
+)
+
+
+class RecorderTests(BridgeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.journal = MemoryJournal()
+
+    def begin(
+        self,
+        *,
+        levels: Levels | None = None,
+        prompt: str = "Hello",
+        traffic: Traffic = Traffic.INTERCEPTED,
+    ) -> Recording:
+        recorder = Recorder(journal=self.journal, levels=levels or Levels(), clock=self.clock)
+        now = self.clock.seconds()
+        return recorder.begin(
+            Interception(
+                id=uuid7(now),
+                started_at=utc(now),
+                traffic=traffic,
+                actor=holder("tokentokento"),
+                provider="anthropic",
+                provider_name="anthropic",
+                api=Api.MESSAGES,
+                method="POST",
+                route="/v1/messages",
+                model="claude-sonnet-5",
+                streaming=True,
+                client="Unknown",
+                client_session_id=None,
+                user_agent="",
+                correlating_tool_call_id=None,
+                credential_kind=CredentialKind.CENTRALIZED,
+                credential_hint="sk-a...wxyz",
+                prompt=prompt,
+                bytes_in=10,
+            )
+        )
+
+    def ending(self, state: EndState = EndState.COMPLETED) -> Ending:
+        return Ending(
+            at=utc(self.clock.seconds()),
+            state=state,
+            http_status=200,
+            ttfb_ms=1,
+            duration_ms=2,
+            bytes_out=3,
+            response_sha256=None,
+            client_sha256=None,
+        )
+
+    def test_the_day_is_that_of_the_interception_not_of_the_record(self) -> None:
+        recording = self.begin()
+        self.clock.advance(86400)
+        recording.observe(1, [USAGE])
+        recording.end(self.ending(), None)
+
+        self.assertEqual(len({record.day for record in self.journal.records}), 1)
+
+    def test_calls_and_thoughts_are_numbered_over_all_legs(self) -> None:
+        recording = self.begin()
+        recording.observe(1, [CALL, THOUGHT, CALL])
+        recording.observe(2, [CALL, THOUGHT])
+
+        self.assertEqual([r.n for r in self.journal.of(ToolUsageRecorded)], [1, 2, 3])
+        self.assertEqual([r.n for r in self.journal.of(ModelThoughtRecorded)], [1, 2])
+
+    def test_extra_token_types_are_kept(self) -> None:
+        self.begin().observe(1, [USAGE])
+
+        self.assertEqual(
+            self.journal.usage.metadata, {"web_search_requests": 1, "service_tier": "standard"}
+        )
+
+    def test_the_first_end_counts(self) -> None:
+        recording = self.begin()
+
+        recording.end(self.ending(EndState.CLIENT_ABORT), None)
+        recording.end(self.ending(EndState.COMPLETED), None)
+
+        self.assertEqual(self.journal.ended.status, "client_abort")
+
+    def test_an_end_that_could_not_be_written_may_be_tried_again(self) -> None:
+        recording = self.begin()
+        self.journal.broken = True
+        self.assertRaises(Unavailable, recording.end, self.ending(), None)
+        self.journal.broken = False
+
+        recording.end(self.ending(), None)
+
+        self.assertEqual(len(self.journal.of(InterceptionEnded)), 1)
+
+    def test_what_is_switched_off_never_reaches_the_journal(self) -> None:
+        levels = Levels(prompts=False, tool_inputs=False, thoughts=False)
+        recording = self.begin(levels=levels)
+        recording.observe(1, [CALL, THOUGHT, USAGE])
+
+        self.assertIsNone(self.journal.of(InterceptionStarted)[0].prompt)
+        self.assertEqual(self.journal.of(ToolUsageRecorded)[0].input, "")
+        self.assertEqual(self.journal.of(ToolUsageRecorded)[0].tool, "Bash")
+        self.assertEqual(self.journal.of(ModelThoughtRecorded), [])
+        self.assertEqual(self.journal.usage.output_tokens, 2)
+
+    def test_a_prompt_is_not_kept_in_memory(self) -> None:
+        recording = self.begin(prompt="secret plan")
+
+        self.assertEqual(self.journal.started.prompt, "secret plan")
+        self.assertIsNone(recording.interception.prompt)
+
+    def test_what_had_to_be_replaced_marks_the_end(self) -> None:
+        recording = self.begin(prompt="nul \0 byte")
+        recording.end(self.ending(), None)
+
+        self.assertTrue(self.journal.ended.partially_observed)
+
+    def test_a_passthrough_waits_for_no_disk(self) -> None:
+        self.journal.slow = True
+
+        self.successResultOf(self.begin(traffic=Traffic.PASSTHROUGH).durable())
+        self.assertNoResult(self.begin().durable())
+
+    def test_ids_are_ours_and_in_order_of_time(self) -> None:
+        recording = self.begin()
+        self.clock.advance(1)
+        recording.observe(1, [USAGE, CALL])
+        recording.end(self.ending(), None)
+
+        ids: list[UUID] = [record.id for record in self.journal.records]
+        self.assertEqual({each.version for each in ids}, {7})
+        self.assertEqual(ids[0], min(ids))
