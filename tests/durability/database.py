@@ -1,0 +1,116 @@
+"""A PostgreSQL that is not the bridge's: started and stopped by the test, in a child process."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import structlog
+from twisted.internet.defer import Deferred
+
+from bridge.store.embedded.place import find_place
+from bridge.store.embedded.processes import server_processes
+from bridge.store.embedded.server import EmbeddedServer
+from tests.support.bridge_process import ROOT
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class Database:
+    """A server with one empty database, for a bridge that is told its address."""
+
+    def __init__(self, *, directory: Path) -> None:
+        """Keep the cluster in `directory`; nothing runs yet."""
+        self.address = ""
+        """The same after every start."""
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(self._directory)],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        readable, _, _ = select.select((self._process.stdout,), (), (), _START_SECONDS)
+        assert readable, "the database did not start"
+        self.address = self._process.stdout.readline().strip()
+        assert self.address, "the database did not start"
+
+    def stop(self) -> None:
+        """Stop the server; afterwards nothing of it runs."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with process:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_STOP_SECONDS)
+        assert server_processes(self._home / "cluster") == []
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody can connect."""
+        try:
+            psycopg2.connect(self.address).close()
+        except psycopg2.OperationalError:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Leave nothing behind outside the directory."""
+        self.stop()
+        home = self._home
+        if not home.is_relative_to(self._directory):  # root's clusters live elsewhere
+            shutil.rmtree(home)
+
+    @property
+    def _home(self) -> Path:
+        return find_place(self._directory, "").home
+
+
+def main() -> None:
+    """Run the server of the directory named on the command line until SIGTERM."""
+    from twisted.internet import reactor
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    server = EmbeddedServer(
+        data_dir=Path(sys.argv[1]),
+        run_as="",
+        reactor=reactor,
+        log=structlog.get_logger("test").bind(),
+        unsafe_fast=True,
+    )
+
+    async def start() -> None:
+        try:
+            print(await server.start(), flush=True)
+        except BaseException:
+            reactor.stop()
+            raise
+
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
+    reactor.addSystemEventTrigger(
+        "before", "shutdown", lambda: Deferred.fromCoroutine(server.stop())
+    )
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()
