@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 
 from bridge.domain.errors import BridgeError
 from bridge.web.router import REQUEST_ID_HEADER
 from bridge.web.site import BridgeRequest
 from bridge.wire.headers import Header
+
+_HEAD_WAITS_SECONDS = 0.1
+"""How long the head of a document waits for the body, so that one write carries both."""
 
 
 class ClientAnswer:
@@ -26,6 +29,8 @@ class ClientAnswer:
         self._request = request
         self._request_id = request_id.encode("ascii")
         self._producing = False
+        self._begun = False
+        self._head_waits: IDelayedCall | None = None
         self.cut_short = False
         """Whether the connection is being closed under an unfinished answer."""
 
@@ -37,10 +42,11 @@ class ClientAnswer:
     def start(
         self, *, status: int, phrase: bytes, headers: Sequence[Header], length: int | None
     ) -> None:
-        """Send the head of upstream's answer."""
+        """Send the head of upstream's answer: at once, or soon when its length is known."""
         request = self._request
         if self.gone:
             return
+        self._begun = True
         request.setResponseCode(status, phrase if phrase.isascii() else None)
         names = set()
         for name, value in headers:
@@ -51,9 +57,12 @@ class ClientAnswer:
                 request.responseHeaders.addRawHeader(name, value)
         request.responseHeaders.setRawHeaders(b"x-content-type-options", [b"nosniff"])
         request.responseHeaders.setRawHeaders(REQUEST_ID_HEADER, [self._request_id])
-        if length is not None:
-            request.responseHeaders.setRawHeaders(b"content-length", [b"%d" % length])
-        request.write(b"")
+        if length is None:
+            request.write(b"")
+            return
+        request.responseHeaders.setRawHeaders(b"content-length", [b"%d" % length])
+        channel: Any = request.channel
+        self._head_waits = channel.callLater(_HEAD_WAITS_SECONDS, self.flush)
 
     def refuse(self, error: BridgeError, body: bytes) -> None:
         """Send an error of ours, and finish."""
@@ -70,7 +79,13 @@ class ClientAnswer:
     def write(self, data: bytes) -> None:
         """Send bytes of the body."""
         if not self.gone:
+            self._stop_waiting()
             self._request.write(data)
+
+    def flush(self) -> None:
+        """Send the head if it still waits."""
+        if self._begun and not self._request.startedWriting:
+            self.write(b"")
 
     def register(self, producer: IPushProducer) -> None:
         """Pause and resume `producer` as the client reads."""
@@ -79,7 +94,8 @@ class ClientAnswer:
             self._request.registerProducer(producer, True)
 
     def unregister(self) -> None:
-        """Forget the producer."""
+        """Forget the producer; no more is written but the end."""
+        self._stop_waiting()
         if self._producing:
             self._producing = False
             if not self.gone and self._request.channel is not None:
@@ -96,6 +112,7 @@ class ClientAnswer:
         if self.gone or channel is None:
             return
         self.cut_short = True
+        self.flush()
         if self._request.clientproto != b"HTTP/1.1" or not self._request.startedWriting:
             # HTTP/1.0 knows no other way to tell a cut answer from a whole one.
             channel.forceAbortClient()
@@ -106,6 +123,11 @@ class ClientAnswer:
         """Fire when the client's connection is closed, after `cut`."""
         closed: Deferred[None] = self._request.notifyFinish()
         return closed.addErrback(lambda _: None)
+
+    def _stop_waiting(self) -> None:
+        waits, self._head_waits = self._head_waits, None
+        if waits is not None and waits.active():
+            waits.cancel()
 
 
 def error_headers(error: BridgeError, request_id: bytes) -> Sequence[Header]:

@@ -200,6 +200,9 @@ class Gateway:
                 await answer.closed()  # or Klein would end the answer after all
         except CancelledError:
             return  # the client has gone, and that is written down
+        except Exception:
+            answer.flush()  # so that nobody writes another head
+            raise
         finally:
             ticket.release()
 
