@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from OpenSSL import SSL
 from twisted.internet import error as network
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.web._newclient import RequestNotSent
 from twisted.web.client import (
@@ -151,7 +151,10 @@ class UpstreamClient:
         reused = self._pool.last_reused
         try:
             response = await limited(
-                sending, self._first_byte_seconds, self._reactor, self._no_first_byte
+                _cancelled_at_once(sending),
+                self._first_byte_seconds,
+                self._reactor,
+                self._no_first_byte,
             )
         except (BridgeError, CancelledError):
             raise
@@ -161,8 +164,6 @@ class UpstreamClient:
                 f"{format_duration(self._connect_seconds)} (limits.connect)."
             ) from e
         except _CONNECTION_FAILED as e:
-            if _cancelled(e):
-                raise CancelledError from e
             if reused and not isinstance(e, ValueError) and _before_any_byte(e):
                 raise _Stale from e
             raise _unreachable() from e
@@ -190,9 +191,25 @@ def _before_any_byte(error: BaseException) -> bool:
     return isinstance(error, ResponseNeverReceived | RequestTransmissionFailed | RequestNotSent)
 
 
-def _cancelled(error: BaseException) -> bool:
-    """Return whether `error` is how twisted.web says that we cancelled the request ourselves."""
-    return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
+def _cancelled_at_once(sending: Deferred[Any]) -> Deferred[Any]:
+    """Return a Deferred with `sending`'s result that fails with CancelledError when cancelled.
+
+    Twisted has other words for it: an unknown host name, a failed connection, a broken answer.
+    """
+    cancelled = False
+
+    def cancel(_: Deferred[Any]) -> None:
+        nonlocal cancelled
+        cancelled = True
+        sending.cancel()
+
+    def settle(result: Any) -> None:
+        if not cancelled:
+            outer.callback(result)
+
+    outer: Deferred[Any] = Deferred(cancel)
+    sending.addBoth(settle)
+    return outer
 
 
 def _response_from(response: Any, method: bytes) -> Response:
