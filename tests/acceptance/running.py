@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,10 @@ from tests.support.bridge_process import BridgeProcess, eventually
 
 RECORDED_SECONDS = 15.0
 """A record is in the database well before."""
+COMMAND_SECONDS = 60.0
 LIST = "/api/v2/aibridge/interceptions"
+_COMMAND = ("-c", "from bridge.cli.main import main; main()")
+# What the installed script does.
 
 
 class Closable(Protocol):
@@ -94,6 +99,20 @@ def recorded(bridge: BridgeProcess, prompt: str) -> dict[str, Any]:
     eventually(ended, seconds=RECORDED_SECONDS, what=f"the record of {prompt!r}")
     assert len(found) == 1, found
     return found[0]
+
+
+def command(bridge: BridgeProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `aibridge --config F` with these arguments, and return how it ended and what it said."""
+    return subprocess.run(
+        [sys.executable, *_COMMAND, "--config", str(bridge.config), *arguments],
+        cwd=bridge.directory,
+        env=bridge.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
 
 
 def listed(bridge: BridgeProcess, query: str = "") -> list[dict[str, Any]]:
