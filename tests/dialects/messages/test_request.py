@@ -99,6 +99,20 @@ class PromptTests(BridgeTestCase):
     def test_reminder_before_the_prompt_is_passed_over(self) -> None:
         self.check("fix it", user([text(REMINDER), text("fix it")]))
 
+    def test_system_messages_behind_the_humans_are_passed_over(self) -> None:
+        context = {"role": "system", "content": "Available agent types: …"}
+
+        self.check("fix it", user([text(REMINDER), text("fix it")]), context, context)
+
+    def test_a_system_message_behind_tool_results_makes_no_prompt(self) -> None:
+        context = {"role": "system", "content": "todo list"}
+        summary = summarize(body(user("first"), user([result("toolu_1")]), context))
+
+        self.assertEqual((summary.prompt, summary.correlating_tool_call_id), (None, "toolu_1"))
+
+    def test_nothing_but_system_messages_has_no_prompt(self) -> None:
+        self.check(None, *[{"role": "system", "content": "x"}] * 40)
+
     def test_reminder_after_the_prompt_is_passed_over(self) -> None:
         self.check("fix it", user([text("fix it"), text(REMINDER + "\n")]))
 

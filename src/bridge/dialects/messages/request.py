@@ -3,6 +3,9 @@
 Only what is needed is decoded: the last message, and the top level without `system` and `tools`.
 Odd types never refuse a request, the provider judges them; we only say that we saw less.
 
+Messages of the role `system` at the end of the list are passed over: coding agents put context
+there, behind what the human wrote.
+
 Decided: a body that is not UTF-8 passes where everything else in it is JSON, with the odd bytes
 read as U+FFFD; `NaN` and control characters inside strings are not JSON and get 400.
 
@@ -26,6 +29,9 @@ _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"\s*")
+_SYSTEM = "system"
+_MAX_SYSTEM_MESSAGES = 16
+# Claude Code (2.1.197) puts messages of this role behind the human's; more than these are nobody's.
 _MAX_REREAD_BYTES = 4 * 1024 * 1024
 """The stdlib reads 1 MiB in some 10 ms, and every other stream waits meanwhile."""
 
@@ -70,17 +76,10 @@ def _summary(read: _Body) -> RequestSummary:
     odd = False
     role: object = None
     content: object = None
-    if read.messages:
-        last = bytes(read.messages[-1])
-        try:
-            message = _MESSAGE.decode(last)
-            role, content = message.role, message.content
-        except RecursionError:
-            odd = True
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            loose = _loads(last)
-            odd = not isinstance(loose, dict) or isinstance(e, UnicodeDecodeError)
-            role, content = _role_and_content(loose)
+    for raw in reversed((read.messages or [])[-_MAX_SYSTEM_MESSAGES:]):
+        role, content, odd = _message(bytes(raw))
+        if role != _SYSTEM:
+            break
     return _assembled(
         model=read.model,
         stream=read.stream,
@@ -89,6 +88,19 @@ def _summary(read: _Body) -> RequestSummary:
         content=content,
         odd=odd,
     )
+
+
+def _message(raw: bytes) -> tuple[object, object, bool]:
+    """Return role and content of a message, and whether it was odd."""
+    try:
+        message = _MESSAGE.decode(raw)
+    except RecursionError:
+        return None, None, True
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        loose = _loads(raw)
+        odd = not isinstance(loose, dict) or isinstance(e, UnicodeDecodeError)
+        return *_role_and_content(loose), odd
+    return message.role, message.content, False
 
 
 def _assembled(
@@ -187,15 +199,21 @@ def _reread(body: bytes, refusal: Exception) -> RequestSummary:
     if not isinstance(value, dict):
         raise _not_an_object()
     messages = value.get("messages")
-    listed = isinstance(messages, list)
-    role, content = _role_and_content(messages[-1] if listed and messages else None)
+    listed = messages if isinstance(messages, list) else []
+    role: object = None
+    content: object = None
+    for message in reversed(listed[-_MAX_SYSTEM_MESSAGES:]):
+        role, content = _role_and_content(message)
+        if role != _SYSTEM:
+            break
     return _assembled(
         model=value.get("model"),
         stream=value.get("stream"),
         metadata=value.get("metadata"),
         role=role,
         content=content,
-        odd=not (messages is None or listed) or isinstance(refusal, UnicodeDecodeError),
+        odd=not (messages is None or isinstance(messages, list))
+        or isinstance(refusal, UnicodeDecodeError),
     )
 
 
