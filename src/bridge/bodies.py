@@ -10,6 +10,8 @@ from zope.interface import implementer
 from bridge.domain.errors import Overloaded
 
 _RETRY_AFTER_SECONDS = 2.0
+_SMALL_BYTES = 4096
+# An object for each of a body's tiny pieces would take many times what they hold, unaccounted.
 
 
 class BodyMemory:
@@ -54,7 +56,7 @@ class Body:
     def __init__(self, memory: BodyMemory) -> None:
         """Start empty, within `memory`."""
         self._memory = memory
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
         self.size = 0
         """Bytes received, also after the content was dropped."""
         self.content = b""
@@ -68,7 +70,14 @@ class Body:
         """
         self._memory.take(len(chunk))
         self.size += len(chunk)
-        self._chunks.append(chunk)
+        if len(chunk) >= _SMALL_BYTES or not self._chunks:
+            self._chunks.append(chunk)
+            return
+        last = self._chunks[-1]
+        if isinstance(last, bytearray):
+            last += chunk
+        else:
+            self._chunks.append(bytearray(chunk))
 
     def complete(self) -> None:
         """Say that all of it has come in."""

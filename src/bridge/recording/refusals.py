@@ -10,6 +10,7 @@ from bridge.domain.errors import BridgeError, Unavailable
 from bridge.domain.identity import Actor
 from bridge.domain.ids import day_of, uuid7
 from bridge.domain.records import AuditRecorded, Record
+from bridge.telemetry.redact import redacted_text
 
 WINDOW_SECONDS = 60.0
 _MAX_KINDS = 1_000
@@ -61,7 +62,8 @@ class Refusals:
                 self._kinds[key].count += 1
                 return
             actor, path, source = None, "(many)", "(many)"
-        folded = _Folded(actor, error, path, source, now)
+        # A token or key that somebody put into the path must not outlive the request.
+        folded = _Folded(actor, error, redacted_text(path)[:_MAX_TEXT], source, now)
         self._kinds[key] = folded
         self._write(folded, count=1)
 
@@ -97,7 +99,7 @@ class Refusals:
             actor_id=actor.id if actor is not None else None,
             actor_name=actor.username if actor is not None else None,
             token_id=actor.token_id if actor is not None else None,
-            target=folded.path[:_MAX_TEXT],
+            target=folded.path,
             status=folded.error.status,
             reason=folded.error.message[:_MAX_TEXT],
             source=folded.source,

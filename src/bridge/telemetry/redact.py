@@ -25,12 +25,12 @@ _SECRET_NAMES = frozenset(
     }
 )  # fmt: skip
 
-_TRIGGERS = ("aib_", "sk-", "://", "earer ", "gh", "assword", "ASSWORD")
+_TRIGGERS = ("aib_", "aib%5", "sk-", "://", "earer ", "gh", "assword", "ASSWORD")
 # A text without one of these cannot match a shape below; most texts stop here.
 
 # Every quantifier is bounded or the last of its pattern, so that no text costs quadratic time.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(aib_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), r"\1..."),
+    (re.compile(r"(aib(?:_|%5[fF])[0-9A-Za-z]{12}(?:_|%5[fF]))[0-9A-Za-z]+"), r"\1..."),
     (re.compile(r"\bsk-[0-9A-Za-z_-]{12,}"), "sk-..."),
     (re.compile(r"\b(gh[a-z]_|github_pat_)[0-9A-Za-z_]{16,}"), r"\1..."),
     (re.compile(r"(://[^\s:/@]{0,64}):[^\s]{1,256}@"), r"\1:...@"),
