@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ DAEMON_LOG = "aibridge.log"
 CONFIG_EXIT = 2
 """Exit code for a configuration that cannot be used; twistd's own usage errors exit with 1."""
 _FAILED_EXIT = 1
+_FOUND_CONFIG = Path("etc/bridge.yaml")
+# Read by the command line when no file is named.
 _PRIVATE = 0o700
 _STDOUT, _STDERR = 1, 2
 _HIDDEN = frozenset(flag.name for flag in flag_table() if flag.hidden)
@@ -92,7 +95,10 @@ def makeService(parsed: Options) -> BridgeService:  # twistd's name
         _complain("The configuration cannot be used:", *errors.problems)
         sys.exit(CONFIG_EXIT)
     return BridgeService(
-        settings=settings, read=read, in_foreground=bool(parent.get("nodaemon", True))
+        settings=settings,
+        read=read,
+        in_foreground=bool(parent.get("nodaemon", True)),
+        config=parsed[CONFIG_FLAG] or "",
     )
 
 
@@ -102,7 +108,12 @@ class BridgeService(Service):
     name = "aibridge"
 
     def __init__(
-        self, *, settings: Settings, read: Callable[[], Settings], in_foreground: bool
+        self,
+        *,
+        settings: Settings,
+        read: Callable[[], Settings],
+        in_foreground: bool,
+        config: str,
     ) -> None:
         """Get ready to run; opens the logs, because twistd takes them before it goes on.
 
@@ -110,6 +121,7 @@ class BridgeService(Service):
             settings: what is in force.
             read: reads them anew, for SIGHUP; raises ConfigErrors.
             in_foreground: whether there is a terminal to talk to.
+            config: the file that a flag named, as it was written; "" for none.
         """
         from twisted.internet import reactor
 
@@ -117,6 +129,7 @@ class BridgeService(Service):
         self._settings = settings
         self._read = read
         self._in_foreground = in_foreground
+        self._config = config
         # A daemon changes its directory and loses its terminal: nothing may depend on either.
         self._data_dir = settings[options.DATA_DIR].absolute()
         self._shown_data_dir = settings[options.DATA_DIR]
@@ -192,7 +205,7 @@ class BridgeService(Service):
                 providers=[each for each in self._settings.providers if each.served],
                 admin_token=self._shown_data_dir / ADMIN_TOKEN_FILE,
                 dev_token=self._shown_data_dir / DEV_TOKEN_FILE,
-                command=_command(),
+                command=_command(self._config),
                 enabled=self._settings[options.ENABLED],
                 first_start=first is not None,
             )
@@ -228,15 +241,15 @@ def _url(scheme: str, address: Any) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}"
 
 
-def _command() -> str:
+def _command(config: str) -> str:
     """Return how to call the command line from here: a virtual environment may not be active."""
     beside = Path(sys.executable).parent / "aibridge"
-    if shutil.which("aibridge") == str(beside) or not beside.exists():
-        return "aibridge"
-    try:
-        return str(beside.relative_to(Path.cwd()))
-    except ValueError:
-        return str(beside)
+    program = "aibridge"
+    if shutil.which("aibridge") != str(beside) and beside.exists():
+        inside = beside.is_relative_to(Path.cwd())
+        program = str(beside.relative_to(Path.cwd()) if inside else beside)
+    found_anyway = not config or Path(config) == _FOUND_CONFIG
+    return program if found_anyway else f"{program} --config {shlex.quote(config)}"
 
 
 def _complain(*lines: str) -> None:

@@ -18,6 +18,7 @@ from tests.support.bridge_process import BridgeProcess, eventually
 RECORDED_SECONDS = 15.0
 """A record is in the database well before."""
 COMMAND_SECONDS = 60.0
+SAID_SECONDS = 15.0
 LIST = "/api/v2/aibridge/interceptions"
 _COMMAND = ("-c", "from bridge.cli.main import main; main()")
 # What the installed script does.
@@ -86,6 +87,12 @@ def message(model: str, prompt: str, **members: object) -> bytes:
     """Return the body of a request for a message."""
     turns = [{"role": "user", "content": prompt}]
     return json.dumps({"model": model, "max_tokens": 64, "messages": turns, **members}).encode()
+
+
+def said(bridge: BridgeProcess, text: str) -> str:
+    """Wait until the bridge's output holds `text`, and return the output."""
+    eventually(lambda: text in bridge.output, seconds=SAID_SECONDS, what=f"the words {text!r}")
+    return bridge.output
 
 
 def recorded(bridge: BridgeProcess, prompt: str) -> dict[str, Any]:
