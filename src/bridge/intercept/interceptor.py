@@ -23,7 +23,7 @@ from bridge.domain.identity import Actor
 from bridge.domain.interception import EndState, Interception
 from bridge.domain.observations import Observation
 from bridge.intercept.outcome import Seen, ending_of, leg_of, state_of
-from bridge.intercept.tap import Tap
+from bridge.intercept.tap import LogOfOne, Tap
 from bridge.recording.recorder import Recording
 from bridge.upstream.client import Outgoing, Response, UpstreamClient
 from bridge.upstream.relay import Downstream, Finish, Relay, RelayLimits
@@ -303,7 +303,7 @@ class _Run:
             max_event_bytes=self._reading_limits.max_event,
             max_document_bytes=self._reading_limits.max_document,
             on_observations=self._observe,
-            log=_log.bind(interception_id=str(self.interception.id)),
+            log=LogOfOne(self._exchange.request_id),
         )
 
     def _observe(self, observations: Sequence[Observation]) -> None:

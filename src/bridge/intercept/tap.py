@@ -11,12 +11,28 @@ from bridge.dialects.interface import Reader, Reading
 from bridge.domain.observations import Observation, TokenUsage
 from bridge.wire.sse import Event, SseDecoder, skip_everything
 
+_log = structlog.get_logger("bridge.interception")
+
 
 class Log(Protocol):
     """What the tap needs of a bound logger."""
 
     def warning(self, event: str, /, **fields: Any) -> Any:
         """Write one line."""
+
+
+class LogOfOne:
+    """Names an interception in its lines; most interceptions have none, so nothing is bound."""
+
+    __slots__ = ("_id",)
+
+    def __init__(self, identifier: str) -> None:
+        """Log under `identifier`."""
+        self._id = identifier
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        """Write one line."""
+        _log.warning(event, interception_id=self._id, **fields)
 
 
 class TooLargeError(ValueError):

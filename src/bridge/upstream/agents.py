@@ -149,7 +149,7 @@ class _OneRequest:
 
 def build_client(agent: ExactAgent, target: bytes) -> HTTPClient:
     """Return a treq client for one request to `target`; cookies are never kept nor sent."""
-    return HTTPClient(_OneRequest(agent, target), cookiejar=_NO_COOKIES)  # type: ignore[arg-type]  # any jar
+    return HTTPClient(_OneRequest(agent, target), cookiejar=NO_COOKIES)  # type: ignore[arg-type]  # any jar
 
 
 class _NoCookies(CookieJar):
@@ -162,7 +162,7 @@ class _NoCookies(CookieJar):
         """Keep none."""
 
 
-_NO_COOKIES = _NoCookies(policy=DefaultCookiePolicy(allowed_domains=[]))
+NO_COOKIES = _NoCookies(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _hide_encoding(response: IResponse) -> IResponse:

@@ -26,6 +26,7 @@ from bridge.domain.errors import BridgeError, UpstreamTimedOut, UpstreamUnreacha
 from bridge.domain.units import format_duration
 from bridge.upstream.agents import (
     HIDDEN_ENCODING,
+    NO_COOKIES,
     ExactAgent,
     OriginUrl,
     Pool,
@@ -144,6 +145,7 @@ class UpstreamClient:
             self._url,
             headers=SentHeaders.of(outgoing.headers),
             data=BodyProducer(body) if body.content or outgoing.method in _WITH_BODY else None,
+            cookies=NO_COOKIES,
             allow_redirects=False,
             unbuffered=True,
             reactor=self._reactor,

@@ -230,7 +230,7 @@ class Relay(TwistedProtocol):
 
     def _how_lost(self) -> Finish:
         assert self._lost is not None  # noqa: S101 - both callers have just seen it
-        complete = self._lost.check(ResponseDone, PotentialDataLoss) is not None
+        complete = isinstance(self._lost.value, ResponseDone | PotentialDataLoss)
         return Finish.COMPLETE if complete else Finish.BROKE
 
     def _wait(self) -> None:

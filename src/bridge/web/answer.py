@@ -27,6 +27,7 @@ class ClientAnswer:
     def __init__(self, request: BridgeRequest, request_id: str) -> None:
         """Answer `request` under `request_id`."""
         self._request = request
+        self.request_id = request_id
         self._request_id = request_id.encode("ascii")
         self._producing = False
         self._begun = False

@@ -250,7 +250,7 @@ class Gateway:
             dialect=dialect,
             error_dialect=self._shape(asked.upstream, route),
             answer=answer,
-            request_id=str(identifier),
+            request_id=answer.request_id,
             started=started,
         )
         return exchange, ticket

@@ -191,6 +191,9 @@ class BridgeChannel(http.HTTPChannel):
         self._discard_timer: IDelayedCall | None = None
         self._discarded: int | None = None
         self._address = ""
+        self._body_awaited = False
+        self._body_limited = False
+        self._lost = False
 
     def connectionMade(self) -> None:
         """Begin to wait for the first request's headers."""
@@ -199,10 +202,16 @@ class BridgeChannel(http.HTTPChannel):
         self._expect_headers()
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what came in; the first bytes of a request start the time for its headers."""
-        if self.line_mode and self._header_timer is None:
-            self._expect_headers()
+        """Take what came in, and limit the wait for what is missing; mostly that is nothing."""
         super().dataReceived(data)
+        if self._lost:
+            return
+        if self.line_mode:
+            if self._header_timer is None and (self._buffer or self._receivedHeaderSize):
+                self._expect_headers()
+        elif self._body_awaited and not self._body_limited:
+            self._body_limited = True
+            self.setTimeout(self._limits.request_body_idle_seconds)
 
     def allHeadersReceived(self) -> None:
         """Ask the gate before a byte of the body is kept, and before `100 Continue`."""
@@ -233,8 +242,7 @@ class BridgeChannel(http.HTTPChannel):
                 return
             request.refusal = self.site.gate.refusal(head, e)
         super().allHeadersReceived()
-        if self.length != 0:
-            self.setTimeout(self._limits.request_body_idle_seconds)
+        self._body_awaited, self._body_limited = self.length != 0, False
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line, or throw it away after a refusal."""
@@ -243,6 +251,7 @@ class BridgeChannel(http.HTTPChannel):
 
     def allContentReceived(self) -> None:
         """Go on, unless the request has been answered already."""
+        self._body_awaited = False
         if self._discarded is None:
             super().allContentReceived()
 
@@ -257,15 +266,14 @@ class BridgeChannel(http.HTTPChannel):
 
     def requestDone(self, request: Any) -> None:
         """Wait for the next request."""
+        self._savedTimeOut = KEEPALIVE_SECONDS
         super().requestDone(request)
-        if self.persistent:
-            self.setTimeout(KEEPALIVE_SECONDS)
 
     def refuse_now(self, request: BridgeRequest, error: BridgeError) -> None:
         """Answer at once, although the body is still to come, and hang up soon after."""
         assert request.head is not None  # noqa: S101 - set before anything can refuse
         refusal = request.refusal = self.site.gate.refusal(request.head, error)
-        self._discarded = 0
+        self._discarded, self._body_awaited = 0, False
         headers = [*refusal.headers, (b"connection", b"close")]
         headers.append((b"content-length", b"%d" % len(refusal.body)))
         phrase = http.RESPONSES.get(refusal.status, b"Refused")
@@ -278,6 +286,7 @@ class BridgeChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = _GONE) -> None:
         """Forget the timers."""
+        self._lost = True
         self._stop_header_timer()
         if self._discard_timer is not None and self._discard_timer.active():
             self._discard_timer.cancel()
