@@ -267,8 +267,9 @@ def _request_id(number: str) -> bytes:
 
 
 def _prompt(turns: Sequence[_Turn]) -> tuple[str, bool]:
-    """Return the last turn's text, and whether that turn brings a tool's result."""
-    content = turns[-1].content if turns else ""
+    """Return the last text of a user, and whether their turn brings a tool's result."""
+    # Coding agents put turns of their own, of the role system, behind the user's.
+    content = next((turn.content for turn in reversed(turns) if turn.role != "system"), "")
     if isinstance(content, str):
         return content, False
     texts = [block.text for block in content if block.type == "text"]
