@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from unittest import TestCase
 
+import psycopg2
+
 from tests.durability.database import Database
 from tests.durability.load import COMPLETE, Attempt, Job
 from tests.durability.records import Records, attempts_in
@@ -23,11 +25,12 @@ from tests.support.bridge_process import ROOT, BridgeProcess, eventually
 
 SEED_VARIABLE = "AIBRIDGE_TEST_SEED"
 REQUESTS = 400
-RATE = 80.0
+RATE = 100.0
 LEAST_RATE = 50.0
 CONNECTIONS = 32
 _LOAD_SECONDS = 60.0
 _STORED_SECONDS = 30.0
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 class Sending:
@@ -174,11 +177,22 @@ class DurabilityTestCase(TestCase):
         )
 
 
-def cut_short(attempts: Sequence[Attempt], at: float) -> int:
-    """Return how many answers were under way at a time of the monotonic clock."""
+def running_at(attempts: Sequence[Attempt], at: float) -> int:
+    """Return how many answers were under way at a time of the ledger's clock."""
     return sum(bool(each.seen_at) and each.seen_at <= at < each.over_at for each in attempts)
 
 
-def now() -> float:
-    """Return the time in the clock of the ledger."""
+def time_now() -> float:
+    """Return the time of the ledger's clock."""
     return time.monotonic()
+
+
+def statements_waiting(database: Database) -> int:
+    """Return how many of the bridge's statements wait for a lock."""
+    connection = psycopg2.connect(database.address)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_WAITING)
+            return int(cursor.fetchone()[0])
+    finally:
+        connection.close()
