@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+import msgspec
 
 from bridge.domain.identity import Actor, CredentialKind
 
@@ -38,8 +39,7 @@ class EndState(StrEnum):
     """Found open after a crash."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interception:
+class Interception(msgspec.Struct, frozen=True, kw_only=True):
     """Which exchange this is; nothing in it changes."""
 
     id: UUID
@@ -68,12 +68,11 @@ class Interception:
     bytes_in: int
     """Bytes of the client's request body as it came."""
     partially_observed: bool = False
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = msgspec.field(default_factory=dict)
     """`request_user_agent`, agent ids and the like."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream round trip within an interception."""
 
     n: int
@@ -91,8 +90,7 @@ class Leg:
     """`completed`, `error_status`, `unreachable`, `timeout`, `broke`, `aborted`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How an interception ended, as the client saw it."""
 
     at: datetime

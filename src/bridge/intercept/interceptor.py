@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
+import msgspec
 import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -52,8 +53,7 @@ class Answer(Downstream, Protocol):
         """End the answer so that the client sees it is not whole; what is written still goes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one pass needs."""
 
     recording: Recording

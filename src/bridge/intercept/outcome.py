@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bridge.dialects.interface import Reading
 from bridge.domain.clock import milliseconds_between, utc
@@ -40,8 +40,7 @@ _BY_NAME = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an exchange when it ends; times in the clock's seconds."""
 
     reading: Reading

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from bridge.domain.clock import Clock, utc

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import structlog
 from OpenSSL import SSL
 from twisted.internet import error as network
@@ -52,8 +52,7 @@ _CONNECTION_FAILED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it goes upstream."""
 
     method: bytes
@@ -64,8 +63,7 @@ class Outgoing:
     """Kept until the answer begins, because until then it may have to be sent again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """The head of an answer; its body is still to come."""
 
     status: int

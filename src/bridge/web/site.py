@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Protocol
 
+import msgspec
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
@@ -35,8 +36,7 @@ _LINGER_SECONDS = 15.0
 _GONE = Failure(ConnectionDone())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a request when its headers are in."""
 
     method: bytes
@@ -57,8 +57,7 @@ class RequestHead:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose body may come."""
 
     max_body_bytes: int
