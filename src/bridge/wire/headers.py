@@ -93,7 +93,19 @@ def _passing(
     named = connection_options(value for name, value in headers if name == b"connection")
     if named:
         denied |= named
-    return [each for each in headers if each[0] not in denied and not each[0].startswith(prefixes)]
+    return [
+        each
+        for each in headers
+        if each[0] not in denied
+        and not each[0].startswith(prefixes)
+        and (b"_" not in each[0] or not _same_as_denied(each[0], denied, prefixes))
+    ]
+
+
+def _same_as_denied(name: bytes, denied: frozenset[bytes], prefixes: tuple[bytes, ...]) -> bool:
+    """Return whether a server that takes `_` for `-`, as CGI does, would see a denied name."""
+    dashed = name.replace(b"_", b"-")
+    return dashed in denied or dashed.startswith(prefixes)
 
 
 def connection_options(values: Iterable[bytes]) -> frozenset[bytes]:
