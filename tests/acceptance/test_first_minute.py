@@ -14,8 +14,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tests.acceptance.running import AcceptanceCase, Shared, command, recorded, said
+from tests.acceptance.running import AcceptanceCase, Shared, command, message, recorded, said
 from tests.support.bridge_process import BridgeProcess, descendants, eventually
+from tests.support.rawclient import CLEAN, raw_request
+from tests.support.rawclient_blocking import BlockingClient
 
 PROMPT = "Hello from my first minute"
 PROVIDERS = [{"name": "demo", "type": "demo"}]
@@ -164,6 +166,31 @@ class Stopping(AcceptanceCase):
         self.assertEqual(recorded(bridge, "kept")["status"], "completed")
         self.assertEqual(bridge.output.count("Two tokens were made"), 1)
 
+    def test_an_answer_that_streams_is_let_end_first(self) -> None:
+        bridge = self.new_bridge({"aibridge": {"providers": PROVIDERS}})
+        bridge.start()
+        with BlockingClient(bridge.port, timeout=SECONDS) as client:
+            headers = [
+                (b"X-Api-Key", bridge.token().encode()),
+                (b"Content-Type", b"application/json"),
+                (b"X-Demo-Events", b"12"),
+                (b"X-Demo-Interval", b"0.05"),
+            ]
+            body = message("demo-text", "let it end", stream=True)
+            client.send(raw_request(b"POST", b"/demo/v1/messages", body, headers))
+            client.begun(b"content_block_delta")
+
+            bridge.signal(signal.SIGTERM)
+            answer = client.response()
+
+        bridge.wait(seconds=SECONDS)
+        self.assertEqual(answer.end, CLEAN)
+        self.assertEqual(answer.body.count(b'"text_delta"'), 12)
+        self.assertTrue(answer.body.endswith(b'data: {"type":"message_stop"}\n\n'))
+        listed = command(bridge, "interceptions", "list", "--json")
+        (record,) = json.loads(listed.stdout)["results"]
+        self.assertEqual((record["status"], record["stop_reason"]), ("completed", "end_turn"))
+
 
 class Daemon(AcceptanceCase):
     """`twistd aibridge --config F`, as it is written."""
@@ -184,6 +211,11 @@ class Daemon(AcceptanceCase):
         pid = int(pid_file(bridge).read_text())
         children = descendants(pid)
         self.assertGreaterEqual(len(children), 2)
+        log.rename(log.with_suffix(".old"))
+        os.kill(pid, signal.SIGHUP)
+        eventually(
+            partial(contains, log, "reloaded"), seconds=SECONDS, what="the log to be opened anew"
+        )
         os.kill(pid, signal.SIGTERM)
         eventually(partial(gone, pid), seconds=STOP_SECONDS, what="the daemon to end")
         self.assertEqual([child for child in children if not gone(child)], [])
@@ -280,6 +312,17 @@ class Trouble(AcceptanceCase):
             eventually(holds, seconds=SECONDS, what=f"a line in {path.name}")
             self.assertEqual(mode(path), 0o600)
             self.assertNotIn("reloaded", path.with_suffix(".old").read_text())
+        self.assertEqual(bridge.ask("GET", "/readyz", token=None)[0], 200)
+
+    def test_a_configuration_that_has_become_unusable_changes_nothing(self) -> None:
+        bridge = self.new_bridge()
+        bridge.start()
+        bridge.configure({"log_level": "loud"})
+
+        bridge.signal(signal.SIGHUP)
+
+        self.assertIn("log_level", said(bridge, "configuration not reloaded"))
+        self.assertNotIn("Traceback", bridge.output)
         self.assertEqual(bridge.ask("GET", "/readyz", token=None)[0], 200)
 
 
