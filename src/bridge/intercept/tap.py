@@ -93,7 +93,8 @@ class Tap:
     @property
     def partially_observed(self) -> bool:
         """Whether something went past that we could not read or keep."""
-        return self._faulty or self._safe_reading().partially_observed
+        reading = self._reading if self._reading is not None else self._safe_reading()
+        return self._faulty or reading.partially_observed
 
     @property
     def following(self) -> bool:
