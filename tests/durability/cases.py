@@ -19,7 +19,7 @@ from unittest import TestCase
 import psycopg2
 
 from tests.durability.database import Database
-from tests.durability.load import COMPLETE, Attempt, Job
+from tests.durability.load import COMPLETE, CUT, Attempt, Job
 from tests.durability.records import Records, attempts_in
 from tests.support.bridge_process import ROOT, BridgeProcess, eventually
 
@@ -29,7 +29,7 @@ RATE = 100.0
 LEAST_RATE = 50.0
 CONNECTIONS = 32
 _LOAD_SECONDS = 60.0
-_STORED_SECONDS = 30.0
+_STORED_SECONDS = 20.0
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
@@ -100,7 +100,7 @@ class Sending:
 class DurabilityTestCase(TestCase):
     """Real processes, killed and stopped; nothing here needs a reactor."""
 
-    timeout = 120
+    maxDiff = None  # noqa: N815  # the name in unittest
 
     def setUp(self) -> None:
         self.seed = int(os.environ.get(SEED_VARIABLE) or secrets.randbelow(2**31))
@@ -138,7 +138,9 @@ class DurabilityTestCase(TestCase):
         self.addCleanup(sending.close)
         return sending
 
-    def wait_until_stored(self, bridge: BridgeProcess, records: Records) -> None:
+    def wait_until_stored(
+        self, bridge: BridgeProcess, records: Records, attempts: Sequence[Attempt]
+    ) -> None:
         """Wait until nothing waits in the journal and nothing is open."""
 
         def stored() -> bool:
@@ -152,7 +154,10 @@ class DurabilityTestCase(TestCase):
                 and records.open() == 0
             )
 
-        eventually(stored, seconds=_STORED_SECONDS, what="everything to be stored")
+        try:
+            eventually(stored, seconds=_STORED_SECONDS, what="everything to be stored")
+        except AssertionError as e:
+            self.fail(f"{e}; seed {self.seed}: {records.faults(attempts)}")
         quarantine = bridge.data_dir / "journal" / "quarantine"
         self.assertEqual(list(quarantine.glob("*")), [])
 
@@ -175,6 +180,11 @@ class DurabilityTestCase(TestCase):
         eventually(
             records.sessions_agree, seconds=_STORED_SECONDS, what="sessions that count all once"
         )
+
+
+def cut(attempts: Sequence[Attempt]) -> int:
+    """Return how many answers broke off after they had begun."""
+    return sum(each.outcome == CUT and each.status == 200 for each in attempts)
 
 
 def running_at(attempts: Sequence[Attempt], at: float) -> int:

@@ -1,11 +1,14 @@
-"""A PostgreSQL that is not the bridge's: started and stopped by the test, in a child process."""
+"""A PostgreSQL that is not the bridge's: started and stopped by the test, in a child process.
+
+`python -m tests.durability.database DIRECTORY` prints the address as one line on stdout when the
+server answers, and stops it when stdin ends: it never outlives whoever started it.
+"""
 
 from __future__ import annotations
 
 import os
 import select
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,9 @@ from pathlib import Path
 import psycopg2
 import structlog
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.python.failure import Failure
 
 from bridge.store.embedded.place import find_place
 from bridge.store.embedded.processes import server_processes
@@ -36,32 +42,36 @@ class Database:
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._directory)],
-            cwd=ROOT,
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        said = self._directory / "output.log"
+        with said.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(self._directory)],
+                cwd=ROOT,
+                env={
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
         assert self._process.stdout is not None
         readable, _, _ = select.select((self._process.stdout,), (), (), _START_SECONDS)
-        assert readable, "the database did not start"
-        self.address = self._process.stdout.readline().strip()
-        assert self.address, "the database did not start"
+        self.address = self._process.stdout.readline().strip() if readable else ""
+        assert self.address, f"the database did not start: {said.read_text()}"
 
     def stop(self) -> None:
         """Stop the server; afterwards nothing of it runs."""
         if self._process is None:
             return
         process, self._process = self._process, None
-        with process:
-            process.send_signal(signal.SIGTERM)
-            process.wait(_STOP_SECONDS)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(_STOP_SECONDS)
+        assert process.stdout is not None
+        process.stdout.close()
         assert server_processes(self._home / "cluster") == []
 
     @property
@@ -85,8 +95,18 @@ class Database:
         return find_place(self._directory, "").home
 
 
+class _UntilClosed(Protocol):
+    """Waits for the end of stdin."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        from twisted.internet import reactor
+
+        if reactor.running:
+            reactor.stop()
+
+
 def main() -> None:
-    """Run the server of the directory named on the command line until SIGTERM."""
+    """Run the server of the directory named on the command line until stdin ends."""
     from twisted.internet import reactor
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -105,6 +125,7 @@ def main() -> None:
             reactor.stop()
             raise
 
+    StandardIO(_UntilClosed())
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(start()))
     reactor.addSystemEventTrigger(
         "before", "shutdown", lambda: Deferred.fromCoroutine(server.stop())

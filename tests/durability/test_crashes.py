@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.durability.cases import REQUESTS, DurabilityTestCase
+from tests.durability.cases import REQUESTS, DurabilityTestCase, cut
 from tests.durability.records import Records
 
 KILLS = 3
@@ -22,9 +22,10 @@ class CrashTests(DurabilityTestCase):
         attempts = load.stop()
         bridge.wait_for_database()
         records = Records(bridge.database_address())
-        self.wait_until_stored(bridge, records)
+        self.wait_until_stored(bridge, records, attempts)
 
         self.compare(records, attempts)
+        self.assertGreater(cut(attempts), 0)
 
     def test_database_away_for_the_whole_load(self) -> None:
         """Requests go on without Postgres, and their records come when it does."""
@@ -38,7 +39,7 @@ class CrashTests(DurabilityTestCase):
         self.assertTrue(database.away)
         database.start()
         records = Records(database.address)
-        self.wait_until_stored(bridge, records)
+        self.wait_until_stored(bridge, records, attempts)
 
         self.compare(records, attempts)
         self.assertEqual({each.status for each in attempts}, {200})
@@ -59,6 +60,7 @@ class CrashTests(DurabilityTestCase):
         self.assertTrue(database.away)
         database.start()
         records = Records(database.address)
-        self.wait_until_stored(bridge, records)
+        self.wait_until_stored(bridge, records, attempts)
 
         self.compare(records, attempts)
+        self.assertGreater(cut(attempts), 0)

@@ -40,9 +40,9 @@ class RestartTests(DurabilityTestCase):
         self.kill_in_a_transaction(bridge, database)
         self.assertEqual(records.stored(), 0)
         self.kill_after_a_transaction(bridge, records)
-        print(f"stored at the second kill: {records.stored()}", flush=True)
+        print(f"{records.stored()} interceptions stored at the second kill", flush=True)
         bridge.start()
-        self.wait_until_stored(bridge, records)
+        self.wait_until_stored(bridge, records, attempts)
 
         self.compare(records, attempts)
 
@@ -67,7 +67,7 @@ class RestartTests(DurabilityTestCase):
         )
         self.assertEqual(records.states(), {"completed": stored})
         bridge.start()
-        self.wait_until_stored(bridge, records)
+        self.wait_until_stored(bridge, records, attempts)
         self.assertEqual(records.states(), {"completed": stored})
         self.compare(records, attempts)
 
