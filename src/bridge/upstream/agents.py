@@ -29,18 +29,21 @@ _MAX_IDLE_CONNECTIONS = 512
 
 
 class OriginUrl(EncodedURL):
-    """The URL of an origin, normalised once; treq asks for that at every request."""
+    """The URL of an origin, written once; treq has it normalised and written at every request.
+
+    An origin is ASCII when it comes here. treq's normalising adds nothing, and refuses `[::1]`.
+    """
 
     _text = ""
 
     def to_uri(self) -> EncodedURL:
-        """Return itself; `to_text` is the normalised form."""
+        """Return itself."""
         return self
 
     def to_text(self, with_password: bool = False) -> str:
-        """Return the normalised text, made at the first call."""
+        """Return the text, made at the first call."""
         if not self._text:
-            self._text = EncodedURL.to_text(super().to_uri(), with_password)
+            self._text = super().to_text(with_password)
         return self._text
 
 
