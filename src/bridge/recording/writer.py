@@ -269,6 +269,13 @@ class Writer:
             return lines
         day = cutoff.date()
         current = tuple(line for line in lines if line.day >= day)
+        if len(current) < len(lines) and not self._outdated:
+            # Rightly so after a long time without the database; or this machine's clock is behind.
+            self._log.warning(
+                "records older than the retention are not stored",
+                oldest_day=min(line.day for line in lines).isoformat(),
+                kept_since=day.isoformat(),
+            )
         self._outdated += len(lines) - len(current)
         return current
 
