@@ -159,6 +159,11 @@ class BridgeService(Service):
             )
             self._lifecycle.start()
         except (StartFailed, BridgeError, OSError) as error:
+            _log.error("start failed", reason=str(error))
+            # A thread that has begun to work must end: the interpreter would wait for it for ever.
+            self._reactor.fireSystemEvent("shutdown")
+            if not self._in_foreground:
+                raise  # twistd's parent process waits to be told, and exits with 1
             _complain(f"AI Bridge cannot start: {error}")
             sys.exit(_FAILED_EXIT)
         reload_on_hangup(self._reload, self._reactor)

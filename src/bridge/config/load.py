@@ -66,6 +66,7 @@ def load(path: Path | None, flags: Mapping[str, str], environ: Mapping[str, str]
         raise ConfigErrors(tuple(dict.fromkeys(problems)))
     warnings = [f"allowed by insecure: {sentence}" for sentence in unsafe] if allowed else []
     warnings += _warnings(values, providers, operations, flags)
+    warnings += _without_effect(values)
     warnings += unknown_variables(environ)
     return Settings(values=values, providers=providers, warnings=tuple(warnings))
 
@@ -87,7 +88,7 @@ def _warnings(
             yield problem(option.path, sentence, values[option].origin)
     for description, listener in operations:
         if not listener.local:
-            sentence = f"{description} shows details and metrics to other machines"
+            sentence = f"{description} shows details to other machines"
             where = values[options.OPERATIONS_LISTEN]
             yield problem(where.path, sentence, where.origin)
     logging = values[options.STRUCTURED_LOGGING]
@@ -95,14 +96,18 @@ def _warnings(
     if logging.value and silent:
         sentence = "has no effect while log_human and log_json are both off"
         yield problem(logging.path, sentence, logging.origin)
-    breaker = values[options.CIRCUIT_BREAKER_ENABLED]
-    if breaker.value:
-        sentence = "has no effect: this version has no circuit breaker"
-        yield problem(breaker.path, sentence, breaker.origin)
     run_as = values[options.RUN_AS]
     if run_as.value and values[options.DATABASE_ADDRESS].value.reveal() != "embedded":
         sentence = "has no effect without the embedded database"
         yield problem(run_as.path, sentence, run_as.origin)
+
+
+def _without_effect(values: Values) -> Iterator[str]:
+    """Yield what is accepted and not acted on, where it was changed."""
+    for option in options.NOT_YET:
+        unused = values[option]
+        if unused.given and unused.value != option.default:
+            yield problem(unused.path, "has no effect in this version", unused.origin)
 
 
 def _in_plain_sight(option: Option[Any], flags: Mapping[str, str]) -> bool:

@@ -36,7 +36,7 @@ LISTEN = Option(
 )
 OPERATIONS_LISTEN = Option(
     path="operations_listen", kind=TEXT, default="tcp:4002:interface=127.0.0.1", empty=True,
-    doc='Endpoint for health details and metrics, without authentication; "" turns it off.',
+    doc='Endpoint for health details, without authentication; "" turns it off.',
 )
 DATA_DIR = Option(
     path="data_dir", kind=DIRECTORY, default=Path("var/aibridge"),
@@ -307,3 +307,14 @@ ALL: tuple[Option[Any], ...] = tuple(
     declared for declared in list(globals().values()) if isinstance(declared, Option)
 )
 """Every option above, in the order of declaration."""
+
+NOT_YET: tuple[Option[Any], ...] = (
+    BEDROCK_MODEL,
+    BEDROCK_SMALL_FAST_MODEL,
+    CIRCUIT_BREAKER_ENABLED,
+    CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+    CIRCUIT_BREAKER_INTERVAL,
+    CIRCUIT_BREAKER_TIMEOUT,
+    CIRCUIT_BREAKER_MAX_REQUESTS,
+)
+"""Accepted under their established names, with a warning, because nothing acts on them yet."""
