@@ -62,7 +62,8 @@ class Anthropic:
         self.name = name
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self._path = parts.path.rstrip("/").encode("ascii")
-        self._keys = tuple(key for key in keys if key)
+        usable = [key.reveal() for key in keys if key]
+        self._own = _organisations(usable[0]) if usable else None
 
     def target(self, path_and_query: bytes) -> bytes:
         """Return the base URL's path and what was asked, byte for byte."""
@@ -81,22 +82,25 @@ class Anthropic:
                 header=own.header,
                 value=own.value,
             )
-        if not self._keys:
+        if self._own is None:
             raise Unauthenticated(
                 f"The organisation has no key for the provider {self.name}. Send your own in "
                 "X-Api-Key, and the bridge token in X-AI-Bridge-Token."
             )
-        key = self._keys[0].reveal()
-        return Credential(
-            kind=CredentialKind.CENTRALIZED,
-            hint=hint(key),
-            header=b"x-api-key",
-            value=key.encode("utf-8"),
-        )
+        return self._own
 
     def headers(self, own: Credential) -> Sequence[Header]:
         """Return the one header that authenticates."""
         return ((own.header, own.value),) if own.header else ()
+
+
+def _organisations(key: str) -> Credential:
+    return Credential(
+        kind=CredentialKind.CENTRALIZED,
+        hint=hint(key),
+        header=b"x-api-key",
+        value=key.encode("utf-8"),
+    )
 
 
 def _secret_of(own: UserCredential) -> str:

@@ -302,10 +302,11 @@ class Gateway:
 def client_address(head: RequestHead, *, behind_proxy: bool) -> str:
     """Return where a request comes from; behind a proxy, what the proxy says of it."""
     if behind_proxy:
-        forwarded = first(head.headers, b"x-forwarded-for")
-        if forwarded:
-            # The proxy appends whom it saw; what stands before that, anybody can have written.
-            return forwarded.rsplit(b",", 1)[-1].strip().decode("latin-1")[:64]
+        lines = [value for name, value in head.headers if name == b"x-forwarded-for"]
+        if lines and lines[-1]:
+            # The proxy appends whom it saw, to the line or in one of its own; what stands before
+            # that, anybody can have written.
+            return lines[-1].rsplit(b",", 1)[-1].strip().decode("latin-1")[:64]
     return head.peer
 
 
@@ -323,10 +324,12 @@ def _route(provider: Provider, method: bytes, path: bytes) -> Route:
     Raises:
         NotFound: there is none, or not for this method.
     """
-    matching = [route for route in provider.routes if route.matches(path)]
-    for route in matching:
-        if method in route.methods:
-            return route
+    matching: list[Route] = []
+    for route in provider.routes:
+        if route.matches(path):
+            if method in route.methods:
+                return route
+            matching.append(route)
     if matching:
         methods = ", ".join(sorted(m.decode() for route in matching for m in route.methods))
         raise NotFound(f"This path takes only {methods}.")

@@ -90,9 +90,9 @@ def media_type(content_type: bytes | None) -> bytes:
 def _passing(
     headers: list[Header], denied: frozenset[bytes], prefixes: tuple[bytes, ...]
 ) -> list[Header]:
-    named = connection_options(value for name, value in headers if name == b"connection")
-    if named:
-        denied |= named
+    connection = [value for name, value in headers if name == b"connection"]
+    if connection:
+        denied |= connection_options(connection)
     return [
         each
         for each in headers
