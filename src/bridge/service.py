@@ -224,7 +224,8 @@ class BridgeService(Service):
             _complain(f"AI Bridge cannot start: {error}")
         # twistd knows no exit code of a running application, and cleans up before this is called.
         atexit.register(os._exit, _FAILED_EXIT)
-        self._reactor.stop()
+        # It may have failed at once, before the reactor runs, which then could not be stopped.
+        self._reactor.callWhenRunning(self._reactor.stop)
 
     def _reload(self) -> None:
         """Open log files anew and take over what may change while running."""

@@ -122,7 +122,7 @@ class ConfigurationTests(ProcessCase):
         answer = self.python(MAIN, "user", "list")
 
         self.assertEqual(answer.returncode, 1)
-        self.assertTrue(answer.stderr.startswith("Error: There is no database in var/aibridge"))
+        self.assertTrue(answer.stderr.startswith("Error: There is no database in /"))
         self.assertNotIn("Traceback", answer.stderr)
 
 

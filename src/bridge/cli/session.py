@@ -215,7 +215,7 @@ def _server(reactor: Any, settings: Settings) -> EmbeddedServer:
     if not exists:
         # Most likely the wrong file or the wrong directory; an empty database would hide that.
         raise StoreError(
-            f"There is no database in {data_dir} yet; start the bridge once, or name its "
+            f"There is no database in {data_dir.absolute()} yet; start the bridge once, or name its "
             "configuration with --config."
         )
     return EmbeddedServer(
