@@ -215,8 +215,8 @@ def _server(reactor: Any, settings: Settings) -> EmbeddedServer:
     if not exists:
         # Most likely the wrong file or the wrong directory; an empty database would hide that.
         raise StoreError(
-            f"There is no database in {data_dir.absolute()} yet; start the bridge once, or name its "
-            "configuration with --config."
+            f"There is no database in {data_dir.absolute()} yet; start the bridge once, or name "
+            "its configuration with --config."
         )
     return EmbeddedServer(
         data_dir=data_dir,

@@ -20,6 +20,8 @@ _TWISTED_LEVELS: Mapping[object, str] = {
     LogLevel.error: "error",
     LogLevel.critical: "critical",
 }
+_CHATTER = ("Starting factory ", "Stopping factory ")
+"""What every new connection to a provider says at level info, and nobody wants to know."""
 
 
 class Write(Protocol):
@@ -55,8 +57,9 @@ class TwistedObserver:
         message = str(event["why"] or "unhandled error") if legacy else formatEvent(event)
         if not message and error is not None:
             message = f"{type(error).__name__}: {error}"
+        level = _TWISTED_LEVELS.get(event.get("log_level"), "info")
         self._write(
-            _TWISTED_LEVELS.get(event.get("log_level"), "info"),
+            "debug" if message.startswith(_CHATTER) and error is None else level,
             message,
             logger=str(event.get("log_namespace") or event.get("log_system") or "twisted"),
             error=error,
