@@ -113,7 +113,7 @@ class Lifecycle:
         """Let running answers end, write down what there is, and stop everything in order."""
         bridge = self._bridge
         self._stopping = True
-        bridge.admission.draining = True
+        bridge.admission.draining = bridge.site.draining = True
         _log.info("stopping", running=bridge.interceptor.running)
         for port in self._ports:
             await _step("stop listening", _as_awaitable(port.stopListening()), bridge.reactor)

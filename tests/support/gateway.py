@@ -8,6 +8,7 @@ from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from bridge.bodies import BodyMemory
@@ -260,6 +261,8 @@ class GatewayTestCase(TestCase):
             for client in self._clients:
                 if client.gone is None:
                     await client.reset()
+            while self.site.connections:  # our side hears of it a turn later
+                await deferLater(self.reactor, 0.01)
 
         return Deferred.fromCoroutine(close())
 

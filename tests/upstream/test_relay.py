@@ -171,6 +171,18 @@ class WritingTests(RelayTestCase):
         self.assertIs(self.done(relay), Finish.COMPLETE)
         self.assertEqual(self.client.body, b"stop")
 
+    def test_an_end_that_the_disk_is_slow_to_take_is_withheld_not_skipped(self) -> None:
+        self.last, self.durable = b"stop", Deferred()
+        relay = self.relay()
+        relay.dataReceived(b"one")
+        relay.dataReceived(b"stop")
+
+        for _ in range(60):
+            self.clock.advance(1)
+
+        self.assertIs(self.done(relay), Finish.WITHHELD)
+        self.assertEqual(self.client.body, b"one")
+
 
 class PressureTests(RelayTestCase):
     def test_a_client_that_does_not_read_pauses_upstream(self) -> None:

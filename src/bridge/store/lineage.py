@@ -25,34 +25,47 @@ FAR_DAYS = 31
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _LOCK_NUMBER = 0x6169_6264_0003  # "aibd"; any number that nobody else uses
 
-# `OFFSET 0` keeps the planner to the indexes, call by call: it knows little of a partition that has
-# just been filled. A parent must have begun before its child, so that no chain can bite its tail;
-# it may give way to a later one, never to an earlier one.
+# `OFFSET 0` and the CTEs keep the planner to the indexes, call by call: it knows little of a
+# partition that has just been filled. A parent must have begun before its child, so that no chain
+# can bite its tail; it may give way to a later one, never to an earlier one. Upstreams that number
+# their calls (`call_0`) make many pairs of one call: only the latest of each side are looked at,
+# more than a batch holds.
+_MOST_OF_A_CALL = 500
 _FIND = """
+WITH k AS (SELECT unnest(%(calls)s::text[]) AS call),
+p AS MATERIALIZED (
+    SELECT k.call, p.id, p.day, p.initiator_id
+    FROM k
+    CROSS JOIN LATERAL (
+        SELECT t.interception_id, t.day
+        FROM aibridge_tool_usages t
+        WHERE t.provider_tool_call_id = k.call AND t.day BETWEEN {first} AND {last}
+        ORDER BY t.interception_id DESC
+        LIMIT {most}
+    ) t
+    CROSS JOIN LATERAL (
+        SELECT p.id, p.day, p.initiator_id
+        FROM aibridge_interceptions p
+        WHERE p.id = t.interception_id AND p.day = t.day AND p.day BETWEEN {first} AND {last}
+          AND p.kind = 'intercepted'
+        OFFSET 0
+    ) p
+), c AS MATERIALIZED (
+    SELECT k.call, c.id, c.day, c.initiator_id, c.thread_parent_id
+    FROM k
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.day, c.initiator_id, c.thread_parent_id
+        FROM aibridge_interceptions c
+        WHERE c.correlating_tool_call_id = k.call AND c.day BETWEEN {first} AND {last}
+          AND c.kind = 'intercepted'
+        ORDER BY c.id DESC
+        LIMIT {most}
+    ) c
+)
 SELECT DISTINCT ON (c.id) c.id, c.day, p.id, p.day
-FROM unnest(%s::text[]) AS k(call)
-CROSS JOIN LATERAL (
-    SELECT t.interception_id, t.day
-    FROM aibridge_tool_usages t
-    WHERE t.provider_tool_call_id = k.call AND t.day BETWEEN {first} AND {last}
-    OFFSET 0
-) t
-CROSS JOIN LATERAL (
-    SELECT p.id, p.day, p.initiator_id
-    FROM aibridge_interceptions p
-    WHERE p.id = t.interception_id AND p.day = t.day AND p.day BETWEEN {first} AND {last}
-      AND p.kind = 'intercepted'
-    OFFSET 0
-) p
-CROSS JOIN LATERAL (
-    SELECT c.id, c.day, c.initiator_id, c.thread_parent_id
-    FROM aibridge_interceptions c
-    WHERE c.correlating_tool_call_id = k.call AND c.day BETWEEN {first} AND {last}
-      AND c.kind = 'intercepted'
-    OFFSET 0
-) c
-WHERE c.initiator_id = p.initiator_id AND c.id > p.id
-  AND (c.thread_parent_id IS NULL OR c.thread_parent_id < p.id)
+FROM c
+JOIN p ON p.call = c.call AND p.initiator_id = c.initiator_id AND p.id < c.id
+WHERE c.thread_parent_id IS NULL OR c.thread_parent_id < p.id
 ORDER BY c.id, p.id DESC
 """
 
@@ -165,8 +178,8 @@ async def _link(
 ) -> None:
     """Give the children of `calls` their parents, and all below them their roots."""
     first, last = neighbours(days, before=before, after=FAR_DAYS)
-    sql = _FIND.format(first=day_literal(first), last=day_literal(last))
-    links = [_Link(*row) for row in await many(cursor, sql, (sorted(calls),))]
+    sql = _FIND.format(first=day_literal(first), last=day_literal(last), most=_MOST_OF_A_CALL)
+    links = [_Link(*row) for row in await many(cursor, sql, {"calls": sorted(calls)})]
     if not links:
         return
     for day, some in _by_day(links).items():

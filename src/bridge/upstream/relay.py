@@ -233,6 +233,11 @@ class Relay(TwistedProtocol):
         complete = isinstance(self._lost.value, ResponseDone | PotentialDataLoss)
         return Finish.COMPLETE if complete else Finish.BROKE
 
+    def _how_idle(self) -> Finish:
+        if self._held is not None:
+            return Finish.WITHHELD  # the disk has not said that the end is written down
+        return Finish.COMPLETE if self.ended else Finish.IDLE
+
     def _wait(self) -> None:
         self._timer = self._clock.callLater(
             max(_SHORTEST_WAIT_SECONDS, self._deadline() - self._clock.seconds()),
@@ -266,7 +271,7 @@ class Relay(TwistedProtocol):
                 self._settle(Finish.STALLED)
         elif now >= self._last_byte + self._idle():
             # Whoever has the whole answer need not hear that upstream did not hang up.
-            self._settle(Finish.COMPLETE if self.ended else Finish.IDLE)
+            self._settle(self._how_idle())
         elif self._limits.ping and not self.ended and now >= self._last_write + self._limits.ping:
             event = self._between()
             if event:

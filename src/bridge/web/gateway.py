@@ -30,6 +30,7 @@ from bridge.policy.admission import Admission
 from bridge.providers.interface import Provider, Route
 from bridge.recording.recorder import Recorder
 from bridge.recording.refusals import Refusals
+from bridge.telemetry.redact import redacted_text
 from bridge.upstream.client import Outgoing, UpstreamClient
 from bridge.web.answer import ClientAnswer, error_headers
 from bridge.web.router import Router
@@ -282,7 +283,9 @@ class Gateway:
         asked = Asked(
             upstream=upstream, route=route, path_and_query=rest, authenticated=authenticated
         )
-        return Arrival(max_body_bytes=self._max_body_bytes, place=asked)
+        # A probe comes from anybody, so nothing of it is kept.
+        longest = self._max_body_bytes if route is not None else 0
+        return Arrival(max_body_bytes=longest, place=asked)
 
     def _shape(self, upstream: Upstream, route: Route | None = None) -> Dialect:
         api = route.api if route is not None and route.api is not None else None
@@ -367,7 +370,9 @@ def _interception(
     assert route is not None and authenticated is not None  # noqa: S101 - see serve
     by_name = head.by_name()
     client = detect_client(by_name)
-    user_agent = first(head.headers, b"user-agent") or b""
+    user_agent = (first(head.headers, b"user-agent") or b"").decode("utf-8", "replace")
+    session = client_session_id(client, by_name, summary.session_hints)
+    # Somebody may have put a key where it does not belong; it is not kept for that.
     return Interception(
         id=identifier,
         started_at=utc(started),
@@ -378,11 +383,11 @@ def _interception(
         api=route.api,
         method=head.method.decode("latin-1"),
         route=route.pattern,
-        model=summary.model[:_MAX_MODEL],
+        model=redacted_text(summary.model[:_MAX_MODEL]),
         streaming=summary.streaming,
         client=client,
-        client_session_id=client_session_id(client, by_name, summary.session_hints),
-        user_agent=user_agent.decode("utf-8", "replace")[:_MAX_USER_AGENT],
+        client_session_id=redacted_text(session) if session is not None else None,
+        user_agent=redacted_text(user_agent[:_MAX_USER_AGENT]),
         correlating_tool_call_id=summary.correlating_tool_call_id,
         credential_kind=credential.kind,
         credential_hint=credential.hint,

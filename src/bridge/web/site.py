@@ -161,6 +161,11 @@ class BridgeRequest(Request):
         self.write(self.refusal.body)
         self.finish()
 
+    def finish(self) -> None:
+        """End the answer, and let the body go: whoever answers need not have read it."""
+        self.body.drop()
+        super().finish()
+
     def connectionLost(self, reason: Failure) -> None:
         """Let the body go with the client."""
         self.body.drop()
@@ -211,6 +216,13 @@ class BridgeChannel(http.HTTPChannel):
         elif self._body_awaited and not self._body_limited:
             self._body_limited = True
             self.setTimeout(self._limits.request_body_idle_seconds)
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Say whether another request may follow on this connection; while draining none may."""
+        if super().checkPersistence(request, version) and not self.site.draining:
+            return True
+        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        return False
 
     def allHeadersReceived(self) -> None:
         """Ask the gate before a byte of the body is kept, and before `100 Continue`."""
@@ -337,6 +349,8 @@ class BridgeSite(Site):
         self.gate = gate
         self.memory = memory
         self.connections = 0
+        self.draining = False
+        """Set when the process is about to stop: each connection ends with its next answer."""
         self._limits = limits
         self._by_address: Counter[str] = Counter()
         self.displayTracebacks = False
