@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -166,9 +167,9 @@ class Lifecycle:
             return
         try:
             await self._bridge.demo.start()
-        except BridgeError as error:
+        except (BridgeError, OSError) as error:
             # Its requests are answered 502; nobody else's are worse for it.
-            _log.error("demo provider not started", reason=str(error))
+            _log.error("demo provider not started", reason=_sentence(error))
 
     async def _first_start(self) -> FirstStart | None:
         bridge = self._bridge
@@ -198,7 +199,10 @@ class Lifecycle:
             msg = f"{option}: {description!r} does not begin to listen at once."
             raise StartFailed(msg)
         if isinstance(found[0], Failure):
-            msg = f"{option}: cannot listen on {description}: {_sentence(found[0].value)}"
+            reason = getattr(found[0].value, "socketError", found[0].value)
+            msg = f"{option}: cannot listen on {description}: {_sentence(reason)}"
+            if isinstance(reason, OSError) and reason.errno == errno.EADDRINUSE:
+                msg += "; stop what uses it, perhaps another bridge, or choose another address"
             raise StartFailed(msg)
         port: IListeningPort = found[0]
         return port

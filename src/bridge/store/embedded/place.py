@@ -140,6 +140,8 @@ def _system_place(data_dir: Path, inside: Path, run_as: str, system_root: Path) 
     inside.mkdir(mode=0o700, parents=True, exist_ok=True)
     where = inside / _WHERE_NAME
     if not where.exists():
+        where.touch(mode=0o600)
+        where.chmod(0o600)
         where.write_text(f"{home}\n", encoding="utf-8")
     return Place(
         home=home,
