@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from bridge.domain.errors import BridgeError
 from bridge.domain.interception import Api
 from bridge.domain.observations import Observation, TokenUsage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSummary:
+class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What we need to know of a request body."""
 
     model: str
@@ -21,7 +22,7 @@ class RequestSummary:
     prompt: str | None
     """The human's last prompt; None when this turn holds none."""
     correlating_tool_call_id: str | None
-    session_hints: Mapping[str, str] = field(default_factory=dict)
+    session_hints: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Texts in the body that may identify the client's session, e.g. `metadata.user_id`."""
     partially_observed: bool = False
     """The body passes, but could not be read in full (nesting, odd types)."""

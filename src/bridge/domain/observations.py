@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 
 class UsageSource(StrEnum):
@@ -20,8 +21,7 @@ class UsageSource(StrEnum):
     """Ours, by a rule kept in the metadata."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenUsage:
+class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one leg; `input_tokens` excludes cache reads and writes, as Anthropic counts."""
 
     response_id: str
@@ -30,14 +30,13 @@ class TokenUsage:
     cache_read_input_tokens: int
     cache_write_input_tokens: int
     source: UsageSource
-    extra: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Further counts by name, e.g. `cache_ephemeral_1h_input`."""
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = msgspec.field(default_factory=dict)
     """Other things the provider said about usage, e.g. `service_tier`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolUsage:
+class ToolUsage(msgspec.Struct, frozen=True, kw_only=True):
     """A tool call that the model asked for."""
 
     response_id: str
@@ -49,11 +48,10 @@ class ToolUsage:
     server_url: str | None = None
     injected: bool = False
     invocation_error: str | None = None
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelThought:
+class ModelThought(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of the model's reasoning that it showed."""
 
     content: str
