@@ -11,8 +11,14 @@ from twisted.internet.defer import Deferred
 from twisted.web.client import ResponseFailed
 from twisted.web.server import Request
 
-from bridge.domain.errors import Forbidden, Overloaded, Unauthenticated
-from bridge.web.router import InvalidRequest, Router, Validation
+from bridge.domain.errors import (
+    Forbidden,
+    InvalidRequest,
+    Overloaded,
+    Unauthenticated,
+    Validation,
+)
+from bridge.web.router import Router
 from tests.support.cases import BridgeTestCase
 
 
@@ -42,7 +48,7 @@ class Nasty:
 
     @router.route("/invalid")
     def invalid(self, request: Request) -> bytes:
-        raise InvalidRequest("No.", [Validation("limit", "too large")])
+        raise InvalidRequest("No.", [Validation(field="limit", detail="too large")])
 
     @router.route("/bug")
     async def bug(self, request: Request) -> bytes:

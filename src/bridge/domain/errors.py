@@ -5,7 +5,10 @@ A BridgeError says what is wrong; the caller's dialect decides how it looks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+import msgspec
 
 
 class BridgeError(Exception):
@@ -28,6 +31,22 @@ class BadRequest(BridgeError):
 
     status = 400
     code = "bad_request"
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with what a caller asked."""
+
+    field: str
+    detail: str
+
+
+class InvalidRequest(BadRequest):
+    """A request of which several things are wrong, each named."""
+
+    def __init__(self, message: str, validations: Sequence[Validation]) -> None:
+        """Keep the sentence and what is wrong with which field."""
+        super().__init__(message)
+        self.validations = tuple(validations)
 
 
 class Unauthenticated(BridgeError):

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-import msgspec
-
-from bridge.domain.errors import BadRequest
+from bridge.domain.errors import InvalidRequest, Validation
 from bridge.domain.ids import day_of
 from bridge.domain.interception import EndState, Traffic
 
@@ -31,20 +29,12 @@ _ELEMENT = re.compile(r'(?:"[^"]*"|[^\s"])+')
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 
 
-class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one part of a request."""
-
-    field: str
-    detail: str
-
-
-class InvalidFilter(BadRequest):
+class InvalidFilter(InvalidRequest):
     """A search that cannot be understood."""
 
     def __init__(self, validations: tuple[Validation, ...]) -> None:
         """Keep everything that is wrong with it."""
-        super().__init__("Invalid search.")
-        self.validations = validations
+        super().__init__("Invalid search.", validations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import NoReturn, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from bridge.auth.audit import change
 from bridge.auth.authentication import Directory, authenticate
 from bridge.domain.clock import Clock
-from bridge.domain.errors import BridgeError, Forbidden, NotFound
+from bridge.domain.errors import BridgeError, Forbidden, InvalidRequest, NotFound, Validation
 from bridge.domain.identity import Actor, Role, Scope
 from bridge.domain.records import Record
 from bridge.recording.refusals import Refusals
 from bridge.store.connection import Cursor
-from bridge.store.filters import InvalidFilter, page_id, parse
+from bridge.store.filters import page_id, parse
 from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
 from bridge.store.reads_json import Interception
 from bridge.web.gateway import PREFIXES, client_address
 from bridge.web.health import Health
-from bridge.web.router import InvalidRequest, Router, Validation
+from bridge.web.router import Router
 from bridge.web.site import BridgeRequest, RequestHead
 
 T = TypeVar("T")
@@ -90,12 +90,9 @@ class Management:
     async def interceptions(self, request: BridgeRequest) -> bytes:
         """Return a page of interceptions, newest first: `?q=…&limit=…&after_id=…`."""
         actor = self._manager(request)
-        try:
-            given = _parameters(request)
-            wanted = parse(given.get("q", ""), me=actor.id)
-            after_id = page_id(given["after_id"]) if given.get("after_id") else None
-        except InvalidFilter as error:
-            _invalid(error)
+        given = _parameters(request)
+        wanted = parse(given.get("q", ""), me=actor.id)
+        after_id = page_id(given["after_id"]) if given.get("after_id") else None
         limit = _limit(given.get("limit", ""))
         found = await self._pool.transaction(
             lambda cursor: list_interceptions(
@@ -224,8 +221,3 @@ def _limit(text: str) -> int:
         return int(text) or DEFAULT_LIMIT
     detail = f"must be a whole number from 0 (the default) to {MAX_LIMIT}"
     raise InvalidRequest("The query cannot be read.", [Validation(field="limit", detail=detail)])
-
-
-def _invalid(error: InvalidFilter) -> NoReturn:
-    wrong = [Validation(field=each.field, detail=each.detail) for each in error.validations]
-    raise InvalidRequest(error.message, wrong) from None

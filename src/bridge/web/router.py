@@ -20,7 +20,14 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from bridge.domain.errors import BadRequest, BridgeError, InternalError, NotFound
+from bridge.domain.errors import (
+    BadRequest,
+    BridgeError,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    Validation,
+)
 
 REQUEST_ID_HEADER = b"x-aibridge-request-id"
 """On every answer of ours; the caller's name for what the log says about it."""
@@ -30,28 +37,12 @@ _log = structlog.get_logger("bridge.web")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-class Validation(msgspec.Struct, frozen=True):
-    """One thing that is wrong with what a caller asked."""
-
-    field: str
-    detail: str
-
-
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every management error."""
 
     message: str
     detail: str = ""
     validations: Sequence[Validation] = ()
-
-
-class InvalidRequest(BadRequest):
-    """A request of which several things are wrong, each named."""
-
-    def __init__(self, message: str, validations: Sequence[Validation]) -> None:
-        """Keep the sentence and what is wrong with which field."""
-        super().__init__(message)
-        self.validations = tuple(validations)
 
 
 class Router(Klein):
