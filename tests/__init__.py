@@ -2,5 +2,11 @@
 
 import structlog
 
-# What is logged goes through all processors and is then dropped, unless a test captures it.
-structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+
+def drop_logs() -> None:
+    """Let what is logged go through all processors and then vanish, unless a test captures it."""
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+
+
+drop_logs()

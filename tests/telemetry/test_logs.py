@@ -16,6 +16,7 @@ from twisted.python import log as legacy_log
 
 from bridge.telemetry.logs import LogStreams, configure
 from bridge.telemetry.streams import LogTargetError
+from tests import drop_logs
 from tests.support.cases import BridgeTestCase
 
 _CHILD = """
@@ -45,7 +46,7 @@ class LogsCase(BridgeTestCase):
             clock=self.clock,
             cache=False,
         )
-        self.addCleanup(structlog.reset_defaults)
+        self.addCleanup(drop_logs)
         self.addCleanup(streams.close)
         return streams
 

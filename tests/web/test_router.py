@@ -19,6 +19,7 @@ from bridge.domain.errors import (
     Validation,
 )
 from bridge.web.router import Router
+from tests import drop_logs
 from tests.support.cases import BridgeTestCase
 
 
@@ -72,7 +73,7 @@ class RouterTests(BridgeTestCase):
         self.web = StubTreq(self.app.router.resource())
         self.said = structlog.testing.LogCapture()
         structlog.configure(processors=[self.said])
-        self.addCleanup(structlog.reset_defaults)
+        self.addCleanup(drop_logs)
 
     def asked(self, path: str, method: str = "GET", **options: Any) -> tuple[Any, bytes]:
         answer = self.successResultOf(self.web.request(method, f"http://t{path}", **options))
