@@ -158,6 +158,7 @@ class _Run:
         self._streaming = False
         self._unreadable = False
         self._aborted_with: BridgeError | None = None
+        self._last: list[Observation] | None = None
 
     @property
     def interception(self) -> Interception:
@@ -307,7 +308,10 @@ class _Run:
         )
 
     def _observe(self, observations: Sequence[Observation]) -> None:
-        self._recording.observe(1, observations)
+        if self._last is None:
+            self._recording.observe(1, observations)
+        else:
+            self._last.extend(observations)  # goes with the end, in one write
 
     def _between(self) -> bytes:
         dialect = self._exchange.dialect
@@ -327,6 +331,7 @@ class _Run:
 
     def _end_answer(self) -> Deferred[None]:
         """Write down an answer that came whole; fire when its last bytes may be seen."""
+        self._last = []
         try:
             reading = self._tap.finish() if self._tap is not None else _NOTHING_READ
             self._end(state_of(self._status(), reading), status=self._status())
@@ -370,6 +375,7 @@ class _Run:
         self._recording.end(
             ending_of(seen, state=state, status=status, error=error, bytes_out=bytes_out),
             leg_of(seen, self.interception, state=state, error=error),
+            self._last or (),
         )
 
     def _status(self) -> int:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from bridge.domain.clock import Clock, utc
+from bridge.domain.errors import Unavailable
 from bridge.domain.ids import day_of, uuid7
 from bridge.domain.interception import Ending, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
@@ -132,25 +133,36 @@ class Recording:
         Raises:
             Unavailable: the journal takes no records; the detail is lost.
         """
-        records = [
-            record
-            for observation in observations
-            if (record := self._observed(leg, observation)) is not None
-        ]
+        records = self._details(leg, observations)
         if records:
             self.write(records)
 
-    def end(self, ending: Ending, leg: Leg | None) -> None:
+    def end(self, ending: Ending, leg: Leg | None, last: Sequence[Observation] = ()) -> None:
         """Write down the last leg and the end; the first call counts, later ones do nothing.
+
+        Args:
+            ending: how it ended.
+            leg: the last one, if there was any.
+            last: what was seen in that leg's very end, and is not written down yet.
 
         Raises:
             Unavailable: it could not be written; the client must not see its answer end.
         """
         if self.ended:
             return
-        records: list[Record] = [] if leg is None else [self._leg(leg)]
-        records.append(self._ended(ending))
-        self.write(records, final=True)
+        details = self._details(1 if leg is None else leg.n, last)
+        if details and not all(_holdable(each) for each in last):
+            # The end says whether something had to be replaced, so that must be known before it.
+            self._write_apart(details)
+            details = []
+        own: list[Record] = [] if leg is None else [self._leg(leg)]
+        try:
+            self.write([*details, *own, self._ended(ending)], final=True)
+        except Unavailable:
+            if not details:
+                raise
+            self._altered = True  # too much for the space that is kept for ends
+            self.write([*own, self._ended(ending)], final=True)
         self.ended = True
         if self._on_end is not None:
             self._on_end(self.interception, ending)
@@ -167,6 +179,19 @@ class Recording:
         if self._log is not None:
             for record in records:
                 self._log.write(record, self.interception)
+
+    def _details(self, leg: int, observations: Sequence[Observation]) -> list[Record]:
+        return [
+            record
+            for observation in observations
+            if (record := self._observed(leg, observation)) is not None
+        ]
+
+    def _write_apart(self, details: Sequence[Record]) -> None:
+        try:
+            self.write(details)
+        except Unavailable:
+            self._altered = True
 
     def _observed(self, leg: int, observation: Observation) -> Record | None:
         match observation:
@@ -267,6 +292,16 @@ class Recording:
             credential_hint=ending.credential_hint,
             partially_observed=ending.partially_observed or self._altered,
         )
+
+
+def _holdable(observation: Observation) -> bool:
+    """Return whether the journal takes this as it is: short, and no text that must be replaced."""
+    if not isinstance(observation, TokenUsage):
+        return False
+    texts = (observation.response_id, *observation.metadata.values())
+    return all(
+        isinstance(each, int) or (isinstance(each, str) and each.isprintable()) for each in texts
+    )
 
 
 def _started(interception: Interception) -> InterceptionStarted:
