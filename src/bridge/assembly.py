@@ -1,6 +1,6 @@
 """The wiring: from settings to parts that know each other, and nothing started yet.
 
-Only this module and service.py read the settings; everything below gets plain values.
+Only this floor reads the settings; everything below gets plain values.
 """
 
 from __future__ import annotations

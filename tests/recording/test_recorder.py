@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from bridge.domain.clock import utc
 from bridge.domain.errors import Unavailable
 from bridge.domain.identity import CredentialKind
@@ -14,6 +16,7 @@ from bridge.domain.records import (
     InterceptionEnded,
     InterceptionStarted,
     ModelThoughtRecorded,
+    TokenUsageRecorded,
     ToolUsageRecorded,
 )
 from bridge.recording.recorder import Levels, Recorder, Recording
@@ -125,6 +128,39 @@ class RecorderTests(BridgeTestCase):
         recording.end(self.ending(), None)
 
         self.assertEqual(len(self.journal.of(InterceptionEnded)), 1)
+
+    def test_the_last_counts_are_written_with_the_end_before_it(self) -> None:
+        recording = self.begin()
+        self.journal.full = True  # only an end may still be written
+        recording.end(self.ending(), None, [USAGE])
+
+        kinds = [type(record) for record in self.journal.records[1:]]
+        self.assertEqual(kinds, [TokenUsageRecorded, InterceptionEnded])
+        self.assertFalse(self.journal.ended.partially_observed)
+
+    def test_last_counts_that_had_to_be_altered_mark_the_end(self) -> None:
+        recording = self.begin()
+        odd = msgspec.structs.replace(USAGE, response_id="msg\0")
+        recording.end(self.ending(), None, [odd])
+
+        self.assertEqual(len(self.journal.of(TokenUsageRecorded)), 1)
+        self.assertTrue(self.journal.ended.partially_observed)
+
+    def test_last_calls_that_find_no_room_cost_detail_not_the_end(self) -> None:
+        recording = self.begin()
+        self.journal.full = True
+        recording.end(self.ending(), None, [CALL])
+
+        self.assertEqual(self.journal.of(ToolUsageRecorded), [])
+        self.assertTrue(self.journal.ended.partially_observed)
+
+    def test_last_counts_too_large_for_the_reserve_are_given_up_for_the_end(self) -> None:
+        recording = self.begin()
+        self.journal.most_at_once = 1
+        recording.end(self.ending(), None, [USAGE])
+
+        self.assertEqual(self.journal.of(TokenUsageRecorded), [])
+        self.assertTrue(self.journal.ended.partially_observed)
 
     def test_what_is_switched_off_never_reaches_the_journal(self) -> None:
         levels = Levels(prompts=False, tool_inputs=False, thoughts=False)

@@ -57,12 +57,15 @@ class MemoryJournal:
         self.full = False
         self.broken = False
         """Even ends cannot be written."""
+        self.most_at_once = 1000
+        """Records that fit into one append."""
         self.slow = False
         """Nothing is durable until `release`."""
         self._waiting: list[Deferred[None]] = []
 
     def append(self, records: Sequence[Record], *, final: bool = False) -> bool:
-        if self.broken or (self.full and not final):
+        too_many = len(records) > self.most_at_once
+        if self.broken or too_many or (self.full and not final):
             raise Unavailable("The journal is full.")
         self.records.extend(records)
         return any(encode_body(record)[1] for record in records)
