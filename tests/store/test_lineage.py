@@ -13,7 +13,7 @@ from uuid import UUID
 from twisted.internet.defer import Deferred, gatherResults
 
 from bridge.domain.records import Record
-from bridge.store.lineage import FAR_DAYS
+from bridge.store.lineage import _MOST_OF_A_CALL, FAR_DAYS
 from bridge.store.writes import write_batch
 from tests.store.journalled import BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -87,6 +87,17 @@ class Lineage(StoreTestCase):
             await self.write(*batch)
 
         self.assertEqual((await self.links())[child.id], (second.id, second.id))
+
+    async def test_of_a_call_that_very_many_made_the_latest_is_found(self) -> None:
+        second = timedelta(seconds=1)
+        makers = [self.maker.started(START + n * second) for n in range(_MOST_OF_A_CALL + 100)]
+        await self.write(
+            *(each for maker in makers for each in (maker, self.maker.tool(maker, "call_0")))
+        )
+        child = self.maker.started(START + 900 * second, correlating_tool_call_id="call_0")
+        await self.write(child)
+
+        self.assertEqual((await self.links())[child.id], (makers[-1].id, makers[-1].id))
 
     async def test_one_of_two_users_with_the_same_call_is_not_the_others_parent(self) -> None:
         bobs = self.maker.started(initiator_id=BOB, username="bob")
