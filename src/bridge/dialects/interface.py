@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     correlating_tool_call_id: str | None
     session_hints: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Texts in the body that may identify the client's session, e.g. `metadata.user_id`."""
+    references: Sequence[str] = ()
+    """Ids of objects stored by the provider that the request builds on, whoever made them."""
     partially_observed: bool = False
     """The body passes, but could not be read in full (nesting, odd types)."""
 
@@ -80,6 +82,34 @@ class Reader(Protocol):
         """Whether the event that ends the answer for the client has been taken."""
 
 
+class Passage(Protocol):
+    """Turns upstream's bytes of one stream into the client's, leaving out what only we asked for.
+
+    Everything else passes byte for byte, in the call in which it came; of an event that is not yet
+    whole, what came so far may be kept back.
+    """
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take upstream's next bytes; return what the client gets now, b"" for nothing."""
+
+    def finish(self) -> bytes:
+        """Say that upstream has ended; return what was kept back of an event that never was."""
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether what the client has got so far is whole events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """A request as it goes upstream when it must differ from what the client sent."""
+
+    body: bytes
+    """Edited at one place; every other byte as it came."""
+    passage: Callable[[], Passage]
+    """Makes what the stream that answers it goes through on its way to the client."""
+
+
 class Dialect(Protocol):
     """One API family. Pure: no URLs, keys, Twisted or time."""
 
@@ -92,6 +122,14 @@ class Dialect(Protocol):
 
         Raises:
             BadRequest: empty, not JSON, or not an object.
+        """
+
+    def adapted(self, body: bytes, summary: RequestSummary) -> Adaptation | None:
+        """Return what must be asked of the provider beyond the client's words; mostly None.
+
+        Args:
+            body: as the client sent it, without any content encoding.
+            summary: of the same body.
         """
 
     def reader(self) -> Reader:

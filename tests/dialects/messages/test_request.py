@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.dialects.interface import RequestSummary
-from bridge.dialects.messages.request import is_reminder, summarize
+from bridge.dialects.messages.request import summarize
+from bridge.dialects.texts import is_reminder
 from bridge.domain.errors import BadRequest
 from tests.support.cases import BridgeTestCase
 

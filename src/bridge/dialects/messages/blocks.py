@@ -7,18 +7,17 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming, "Content block 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
 
 from bridge.dialects.loose_json import read_loosely
+from bridge.dialects.texts import holdable
 from bridge.domain.observations import ModelThought, ToolUsage
 
 _CLIENT_TOOL = "tool_use"
 _SERVER_TOOL_END = "_tool_use"
 _NO_INPUT = "{}"
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Block(msgspec.Struct, gc=False):
@@ -121,10 +120,3 @@ def tool_usage(
         input=streamed or given or _NO_INPUT,
         metadata=metadata,
     )
-
-
-def holdable(text: str) -> str:
-    """Return `text` with surrogate pairs joined that came in two deltas; lone ones as U+FFFD."""
-    if _SURROGATES.search(text) is None:
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.dialects.interface import Reader, RequestSummary
+from bridge.dialects.interface import Adaptation, Reader, RequestSummary
 from bridge.dialects.messages import errors
 from bridge.dialects.messages.request import summarize
 from bridge.dialects.messages.response import MessagesReader
@@ -23,6 +23,10 @@ class Messages:
             BadRequest: empty, not JSON, or not an object.
         """
         return summarize(body)
+
+    def adapted(self, body: bytes, summary: RequestSummary) -> Adaptation | None:  # noqa: ARG002 - the Protocol's
+        """Ask for nothing more: usage comes unasked."""
+        return None
 
     def reader(self) -> Reader:
         """Return a Reader for one answer."""

@@ -1,39 +1,27 @@
 """What a Messages request asks for: model, stream, the human's last prompt, the call it answers.
 
 Only what is needed is decoded: the last message, and the top level without `system` and `tools`.
-Odd types never refuse a request, the provider judges them; we only say that we saw less.
 
 Messages of the role `system` at the end of the list are passed over: coding agents put context
 there, behind what the human wrote.
-
-Decided: a body that is not UTF-8 passes where everything else in it is JSON, with the odd bytes
-read as U+FFFD; `NaN` and control characters inside strings are not JSON and get 400.
 
 Source: platform.claude.com/docs/en/api/messages (read 2026-11-23).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
-from bridge.domain.errors import BadRequest
+from bridge.dialects.request_bodies import Loose, read_body
+from bridge.dialects.texts import SURROGATES, is_reminder
 
-_REMINDER_START = "<system-reminder>"
-_REMINDER_END = "</system-reminder>"
-_BOM = b"\xef\xbb\xbf"
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"\s*")
 _SYSTEM = "system"
 _MAX_SYSTEM_MESSAGES = 16
 # Claude Code (2.1.197) puts messages of this role behind the human's; more than these are nobody's.
-_MAX_REREAD_BYTES = 4 * 1024 * 1024
-"""The stdlib reads 1 MiB in some 10 ms, and every other stream waits meanwhile."""
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -64,12 +52,15 @@ def summarize(body: bytes) -> RequestSummary:
     Raises:
         BadRequest: empty, not JSON, or not an object.
     """
-    try:
-        return _summary(_BODY.decode(body))
-    except RecursionError:
-        return _unread(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        return _reread(body, e)
+    match read_body(body, _BODY):
+        case None:
+            return _assembled(
+                model=None, stream=None, metadata=None, role=None, content=None, odd=True
+            )
+        case Loose() as loose:
+            return _loose_summary(loose)
+        case read:
+            return _summary(read)
 
 
 def _summary(read: _Body) -> RequestSummary:
@@ -87,6 +78,26 @@ def _summary(read: _Body) -> RequestSummary:
         role=role,
         content=content,
         odd=odd,
+    )
+
+
+def _loose_summary(loose: Loose) -> RequestSummary:
+    value = loose.value
+    messages = value.get("messages")
+    listed = messages if isinstance(messages, list) else []
+    role: object = None
+    content: object = None
+    for message in reversed(listed[-_MAX_SYSTEM_MESSAGES:]):
+        role, content = _role_and_content(message)
+        if role != _SYSTEM:
+            break
+    return _assembled(
+        model=value.get("model"),
+        stream=value.get("stream"),
+        metadata=value.get("metadata"),
+        role=role,
+        content=content,
+        odd=not (messages is None or isinstance(messages, list)) or loose.odd,
     )
 
 
@@ -116,7 +127,7 @@ def _assembled(
         or not (model is None or isinstance(model, str))
         or not (stream is None or isinstance(stream, bool))
         or not (content is None or isinstance(content, str | list))
-        or (prompt is not None and _SURROGATES.search(prompt) is not None)
+        or (prompt is not None and SURROGATES.search(prompt) is not None)
     )
     return RequestSummary(
         model=model if isinstance(model, str) else "",
@@ -126,22 +137,6 @@ def _assembled(
         session_hints=hints,
         partially_observed=odd,
     )
-
-
-def is_reminder(text: str) -> bool:
-    """Return whether `text` holds only `<system-reminder>` sections, which no human wrote."""
-    begin = at = _after_spaces(text, 0)
-    while text.startswith(_REMINDER_START, at):
-        end = text.find(_REMINDER_END, at)
-        if end < 0:
-            return False
-        at = _after_spaces(text, end + len(_REMINDER_END))
-    return begin < at == len(text)
-
-
-def _after_spaces(text: str, at: int) -> int:
-    match = _SPACES.match(text, at)
-    return match.end() if match is not None else at
 
 
 def _prompt(content: object) -> str | None:
@@ -174,64 +169,14 @@ def _of(block: object, name: str) -> object:
     return block.get(name) if isinstance(block, dict) else getattr(block, name, None)
 
 
-class _Unreadable:
-    """Stands for JSON that is nested too deeply, or too large to read twice."""
-
-
-def _reread(body: bytes, refusal: Exception) -> RequestSummary:
-    """Read again, slowly, what msgspec refused: lone surrogates, odd types, or no JSON at all."""
-    if not body or body.isspace():
-        msg = "The request body is empty; send a JSON object."
-        raise BadRequest(msg)
-    if body.startswith(_BOM):
-        return summarize(body.removeprefix(_BOM))
-    if len(body) > _MAX_REREAD_BYTES:
-        odd_only = isinstance(refusal, msgspec.ValidationError | UnicodeDecodeError)
-        if odd_only or _SURROGATE.search(body):
-            return _unread(body)
-        raise _not_json()
-    try:
-        value = _loads(body)
-    except ValueError as e:
-        raise _not_json() from e
-    if isinstance(value, _Unreadable):
-        return _unread(body)
-    if not isinstance(value, dict):
-        raise _not_an_object()
-    messages = value.get("messages")
-    listed = messages if isinstance(messages, list) else []
-    role: object = None
-    content: object = None
-    for message in reversed(listed[-_MAX_SYSTEM_MESSAGES:]):
-        role, content = _role_and_content(message)
-        if role != _SYSTEM:
-            break
-    return _assembled(
-        model=value.get("model"),
-        stream=value.get("stream"),
-        metadata=value.get("metadata"),
-        role=role,
-        content=content,
-        odd=not (messages is None or isinstance(messages, list))
-        or isinstance(refusal, UnicodeDecodeError),
-    )
-
-
 def _role_and_content(message: object) -> tuple[object, object]:
     if not isinstance(message, dict):
         return None, None
     return message.get("role"), message.get("content")
 
 
-def _unread(body: bytes) -> RequestSummary:
-    """Return the summary of a body that passes unread."""
-    if not body.lstrip().startswith(b"{"):
-        raise _not_an_object()
-    return _assembled(model=None, stream=None, metadata=None, role=None, content=None, odd=True)
-
-
 def _loads(text: bytes) -> object:
-    """Return what `text` holds.
+    """Return what `text` holds, None when it is nested too deeply to be read.
 
     Raises:
         ValueError: it is not JSON.
@@ -239,12 +184,4 @@ def _loads(text: bytes) -> object:
     try:
         return read_loosely(text)
     except RecursionError:
-        return _Unreadable()
-
-
-def _not_json() -> BadRequest:
-    return BadRequest("The request body is not valid JSON; send a JSON object.")
-
-
-def _not_an_object() -> BadRequest:
-    return BadRequest("The request body is not a JSON object.")
+        return None

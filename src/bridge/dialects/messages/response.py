@@ -16,24 +16,24 @@ from typing import Any
 
 import msgspec
 
+from bridge.dialects.error_bodies import error_in
 from bridge.dialects.interface import InBandError, Reading
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.messages.blocks import (
     Block,
     OpenBlock,
-    holdable,
     is_thought,
     is_tool_call,
     read_block,
     tool_usage,
 )
-from bridge.dialects.messages.usage import UsageTally
+from bridge.dialects.messages.usage import new_tally, usage_from
+from bridge.dialects.texts import holdable
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, UsageSource
 
 _MAX_TEXT = 16 * 1024 * 1024
 """Characters of tool arguments and thoughts kept per answer."""
 _MAX_OPEN = 1024
-_MAX_ERROR_TEXT = 1024
 
 _DELTA = b"event: content_block_delta\n"
 _TEXT_DELTA = b'"type":"text_delta"'
@@ -70,7 +70,7 @@ class MessagesReader:
         self._response_id = ""
         self._stop_reason: str | None = None
         self._error: InBandError | None = None
-        self._tally = UsageTally()
+        self._tally = new_tally()
         self._open: dict[object, OpenBlock] = {}
         self._room = _MAX_TEXT
         self._ended_normally = False
@@ -169,7 +169,7 @@ class MessagesReader:
         return Reading(
             response_id=self._response_id,
             stop_reason=self._stop_reason,
-            usage=self._tally.usage(self._response_id, source) if self._tally.seen else None,
+            usage=usage_from(self._tally, self._response_id, source) if self._tally.seen else None,
             complete=self.terminal,
             error=self._error,
             partially_observed=self._odd or self._tally.odd,
@@ -254,7 +254,7 @@ class MessagesReader:
         return self._usage(UsageSource.PROVIDER_PARTIAL)
 
     def _usage(self, source: UsageSource) -> tuple[TokenUsage, ...]:
-        return (self._tally.usage(self._response_id, source),) if self._tally.seen else ()
+        return (usage_from(self._tally, self._response_id, source),) if self._tally.seen else ()
 
     def _in_document(self, block: Block | None) -> Sequence[Observation]:
         if block is None:
@@ -264,23 +264,6 @@ class MessagesReader:
         elif is_thought(block) and isinstance(block.thinking, str) and block.thinking:
             return (ModelThought(content=holdable(block.thinking), source="thinking"),)
         return ()
-
-
-def error_in(body: bytes) -> InBandError:
-    """Return the error that a document or event holds; its text when it has another shape."""
-    try:
-        value = read_loosely(body)
-    except (ValueError, RecursionError):
-        return InBandError(type="", message=body[:_MAX_ERROR_TEXT].decode("utf-8", "replace"))
-    inner = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(inner, dict):
-        text = inner if isinstance(inner, str) else json.dumps(inner)
-        return InBandError(type="", message=text[:_MAX_ERROR_TEXT])
-    kind, message = inner.get("type"), inner.get("message", inner.get("detail"))
-    return InBandError(
-        type=kind[:_MAX_ERROR_TEXT] if isinstance(kind, str) else "",
-        message=message[:_MAX_ERROR_TEXT] if isinstance(message, str) else "",
-    )
 
 
 def _object(data: bytes) -> dict[str, Any]:
