@@ -43,7 +43,8 @@ from bridge.telemetry.logs import LogStreams
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.relay import RelayLimits
 from bridge.version import version_text
-from bridge.web.gateway import Gateway, Upstream
+from bridge.web.exchanges import Upstream
+from bridge.web.gateway import Gateway
 from bridge.web.management import Management
 from bridge.web.operations import Operations
 from bridge.web.root import Root, RootGate

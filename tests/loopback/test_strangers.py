@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.domain.records import InterceptionStarted
+from bridge.web.arrivals import RequestHead
 from bridge.web.gateway import client_address
-from bridge.web.site import RequestHead
 from tests.loopback.test_bad_upstream import DOCUMENT
 from tests.support.fakes import Send, answer
 from tests.support.gateway import ASK, MIB, TOKEN, GatewayTestCase, request

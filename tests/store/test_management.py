@@ -16,8 +16,9 @@ from bridge.domain.identity import Actor, Role, Scope
 from bridge.domain.records import AuditRecorded, Record
 from bridge.recording.refusals import Refusals
 from bridge.store.writes import write_batch
+from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.management import Management
-from bridge.web.site import Arrival, BridgeSite, Refusal, RequestHead, SiteLimits
+from bridge.web.site import BridgeSite, SiteLimits
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
 from tests.support.rawclient import RawClient, raw_request

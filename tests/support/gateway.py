@@ -31,7 +31,8 @@ from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.relay import RelayLimits
-from bridge.web.gateway import Gateway, Upstream
+from bridge.web.exchanges import Upstream
+from bridge.web.gateway import Gateway
 from bridge.web.health import Health
 from bridge.web.root import Root, RootGate
 from bridge.web.router import Router

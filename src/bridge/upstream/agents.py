@@ -7,6 +7,7 @@ ours beneath it takes the first two back; the rest is switched off where it is c
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from weakref import WeakSet
@@ -54,10 +55,13 @@ class SentHeaders(Headers):
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> SentHeaders:
-        """Return `headers`, in order."""
+        """Return `headers`, in order, each in one line."""
         made = cls()
+        raw = made._rawHeaders
         for name, value in headers:
-            made.addRawHeader(name, value)
+            if b"\n" in value or b"\r" in value:
+                value = b" ".join(value.splitlines())  # noqa: PLW2901 - the same value, made safe
+            raw.setdefault(_spelled(name), []).append(value)
         return made
 
     def copy(self) -> SentHeaders:
@@ -66,6 +70,13 @@ class SentHeaders(Headers):
         raw = {name: [*values] for name, values in self._rawHeaders.items()}
         made._rawHeaders = raw  # noqa: SLF001 - of our own class; no public way leaves them alone
         return made
+
+
+@lru_cache(maxsize=4096)
+def _spelled(name: bytes) -> bytes:
+    """Return a header's name as Twisted spells it, under which alone it is found again."""
+    ((spelled, _),) = Headers({name: [b""]}).getAllRawHeaders()
+    return spelled
 
 
 class Pool(HTTPConnectionPool):

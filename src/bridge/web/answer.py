@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 
 from bridge.domain.errors import BridgeError
@@ -32,8 +31,6 @@ class ClientAnswer:
         self._producing = False
         self._begun = False
         self._head_waits: IDelayedCall | None = None
-        self.cut_short = False
-        """Whether the connection is being closed under an unfinished answer."""
 
     @property
     def gone(self) -> bool:
@@ -112,18 +109,12 @@ class ClientAnswer:
         channel: Any = getattr(self._request, "channel", None)
         if self.gone or channel is None:
             return
-        self.cut_short = True
         self.flush()
         if self._request.clientproto != b"HTTP/1.1" or not self._request.startedWriting:
             # HTTP/1.0 knows no other way to tell a cut answer from a whole one.
             channel.forceAbortClient()
         else:
             channel.abort_later()
-
-    def closed(self) -> Deferred[None]:
-        """Fire when the client's connection is closed, after `cut`."""
-        closed: Deferred[None] = self._request.notifyFinish()
-        return closed.addErrback(lambda _: None)
 
     def _stop_waiting(self) -> None:
         waits, self._head_waits = self._head_waits, None

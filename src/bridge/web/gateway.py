@@ -7,36 +7,35 @@ the body is there: read, admit, write down, run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET
 
 from bridge.auth.authentication import Authenticated, Directory, authenticate
 from bridge.auth.token import contains_token_shape
 from bridge.dialects.interface import Dialect, RequestSummary
-from bridge.domain.clients import client_session_id, detect_client
-from bridge.domain.clock import utc
 from bridge.domain.errors import BadRequest, BridgeError, Forbidden, NotFound, Unavailable
-from bridge.domain.identity import Credential, Scope
+from bridge.domain.identity import Scope
 from bridge.domain.ids import uuid7
-from bridge.domain.interception import Api, Interception
+from bridge.domain.interception import Api
 from bridge.intercept.interceptor import Exchange, Interceptor
 from bridge.policy.admission import Admission
 from bridge.providers.interface import Provider, Route
 from bridge.recording.recorder import Recorder
 from bridge.recording.refusals import Refusals
-from bridge.telemetry.redact import redacted_text
-from bridge.upstream.client import Outgoing, UpstreamClient
+from bridge.upstream.client import Outgoing
 from bridge.web.answer import ClientAnswer, error_headers
-from bridge.web.router import Router
-from bridge.web.site import Arrival, BridgeRequest, Refusal, RequestHead
+from bridge.web.arrivals import Arrival, Refusal, RequestHead
+from bridge.web.exchanges import Asked, Upstream, interception_of, outgoing_headers
+from bridge.web.router import as_bridge_error, cut_off
+from bridge.web.site import BridgeRequest
 from bridge.wire.encodings import decode_body
-from bridge.wire.headers import Header, first, request_headers
+from bridge.wire.headers import first
 from bridge.wire.paths import collapsed, safe, safe_query, split_target
 
 PREFIXES = (b"/api/v2/aibridge", b"/api/v2/ai-gateway")
@@ -44,30 +43,7 @@ PREFIXES = (b"/api/v2/aibridge", b"/api/v2/ai-gateway")
 
 _READ_IN_THREAD_BYTES = 1024 * 1024
 # Reading a larger body takes longer than the reactor may be kept.
-_MAX_USER_AGENT = 1_000
-_MAX_MODEL = 500
 _PROBES = (b"/", b"/api/hello")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """A provider that is served, and the connections to it."""
-
-    provider: Provider
-    client: UpstreamClient
-    actor_headers: tuple[str, str] | None = None
-    """Names of the headers that tell the user's id and name, "" to leave one out; None for none."""
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request's head asks for."""
-
-    upstream: Upstream
-    route: Route | None
-    """None for a probe, which is answered here."""
-    path_and_query: bytes
-    authenticated: Authenticated | None
-    """None for a probe."""
 
 
 class Gateway:
@@ -118,8 +94,6 @@ class Gateway:
         self._reactor = reactor
         self._clock: IReactorTime = reactor
         self._behind_proxy = behind_proxy
-        self.app = Router()
-        self.app.route("/", branch=True)(self.serve)
 
     def upstream_at(self, target: bytes) -> tuple[Upstream, bytes] | None:
         """Return the provider that a request target names, and what comes after its name.
@@ -174,8 +148,18 @@ class Gateway:
             body=self._shape(upstream).error_body(error, request_id),
         )
 
+    def render(self, request: BridgeRequest) -> int:
+        """Answer a request whose body is there; cancelled when the client leaves.
+
+        A leaf: `arrive` has found the route, and Klein would only look for it once more.
+        """
+        serving = Deferred.fromCoroutine(self.serve(request))
+        request.notifyFinish().addErrback(lambda _: serving.cancel())
+        serving.addErrback(self._failed, request)
+        return NOT_DONE_YET
+
     async def serve(self, request: BridgeRequest) -> None:
-        """Answer a request whose body is there."""
+        """Answer a request whose body is there, to the end."""
         head, asked = _asked(request)
         if asked.route is None or asked.authenticated is None:
             request.setHeader(b"content-length", b"0")
@@ -197,8 +181,6 @@ class Gateway:
             return
         try:
             await self._interceptor.run(exchange)
-            if answer.cut_short:
-                await answer.closed()  # or Klein would end the answer after all
         except CancelledError:
             return  # the client has gone, and that is written down
         except Exception:
@@ -206,6 +188,19 @@ class Gateway:
             raise
         finally:
             ticket.release()
+
+    def _failed(self, failure: Failure, request: BridgeRequest) -> None:
+        """Answer for a fault of our own, as far as that is still possible."""
+        if failure.check(CancelledError) is not None:
+            return  # the client left before anything was written down
+        error = as_bridge_error(request, failure.value)
+        if request.startedWriting:
+            cut_off(request)
+            return
+        _, asked = _asked(request)
+        identifier = str(uuid7(self._clock.seconds()))
+        shape = self._shape(asked.upstream, asked.route)
+        ClientAnswer(request, identifier).refuse(error, shape.error_body(error, identifier))
 
     async def _accepted(
         self,
@@ -226,7 +221,7 @@ class Gateway:
         ticket = self._admission.admit(authenticated.actor)
         try:
             recording = self._recorder.begin(
-                _interception(
+                interception_of(
                     identifier=identifier,
                     started=started,
                     head=head,
@@ -245,7 +240,7 @@ class Gateway:
             outgoing=Outgoing(
                 method=head.method,
                 target=provider.target(asked.path_and_query),
-                headers=_outgoing_headers(head, asked.upstream, authenticated, credential),
+                headers=outgoing_headers(head, asked.upstream, authenticated, credential),
                 body=request.body,
             ),
             dialect=dialect,
@@ -337,61 +332,3 @@ def _route(provider: Provider, method: bytes, path: bytes) -> Route:
         methods = ", ".join(sorted(m.decode() for route in matching for m in route.methods))
         raise NotFound(f"This path takes only {methods}.")
     raise NotFound(f"The provider {provider.name} is not served at this path.")
-
-
-def _outgoing_headers(
-    head: RequestHead, upstream: Upstream, authenticated: Authenticated, credential: Credential
-) -> Sequence[Header]:
-    actor = authenticated.actor
-    told: list[Header] = []
-    if upstream.actor_headers is not None:
-        values = (str(actor.id), actor.username)
-        told = [
-            (name.lower().encode("ascii"), value.encode("ascii"))
-            for name, value in zip(upstream.actor_headers, values, strict=True)
-            if name
-        ]
-    remove = authenticated.remove | {name for name, _ in told}
-    passing = request_headers(head.headers, remove=frozenset(remove))
-    return [*passing, *upstream.provider.headers(credential), *told]
-
-
-def _interception(
-    *,
-    identifier: UUID,
-    started: float,
-    head: RequestHead,
-    asked: Asked,
-    credential: Credential,
-    summary: RequestSummary,
-    bytes_in: int,
-) -> Interception:
-    route, authenticated = asked.route, asked.authenticated
-    assert route is not None and authenticated is not None  # noqa: S101 - see serve
-    by_name = head.by_name()
-    client = detect_client(by_name)
-    user_agent = (first(head.headers, b"user-agent") or b"").decode("utf-8", "replace")
-    session = client_session_id(client, by_name, summary.session_hints)
-    # Somebody may have put a key where it does not belong; it is not kept for that.
-    return Interception(
-        id=identifier,
-        started_at=utc(started),
-        traffic=route.traffic,
-        actor=authenticated.actor,
-        provider=asked.upstream.provider.family,
-        provider_name=asked.upstream.provider.name,
-        api=route.api,
-        method=head.method.decode("latin-1"),
-        route=route.pattern,
-        model=redacted_text(summary.model[:_MAX_MODEL]),
-        streaming=summary.streaming,
-        client=client,
-        client_session_id=redacted_text(session) if session is not None else None,
-        user_agent=redacted_text(user_agent[:_MAX_USER_AGENT]),
-        correlating_tool_call_id=summary.correlating_tool_call_id,
-        credential_kind=credential.kind,
-        credential_hint=credential.hint,
-        prompt=summary.prompt,
-        bytes_in=bytes_in,
-        partially_observed=summary.partially_observed,
-    )

@@ -18,10 +18,11 @@ from bridge.store.connection import Cursor
 from bridge.store.filters import page_id, parse
 from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
 from bridge.store.reads_json import Interception
+from bridge.web.arrivals import RequestHead
 from bridge.web.gateway import PREFIXES, client_address
 from bridge.web.health import Health
 from bridge.web.router import Router
-from bridge.web.site import BridgeRequest, RequestHead
+from bridge.web.site import BridgeRequest
 
 T = TypeVar("T")
 

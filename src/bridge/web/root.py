@@ -8,9 +8,11 @@ import msgspec
 from twisted.web.resource import Resource
 
 from bridge.domain.errors import BridgeError
-from bridge.web.gateway import Asked, Gateway
+from bridge.web.arrivals import Arrival, Refusal, RequestHead
+from bridge.web.exchanges import Asked
+from bridge.web.gateway import Gateway
 from bridge.web.router import Problem, Router
-from bridge.web.site import Arrival, BridgeRequest, Refusal, RequestHead
+from bridge.web.site import BridgeRequest
 
 MAX_MANAGEMENT_BODY_BYTES = 256 * 1024
 
@@ -24,7 +26,6 @@ class Root(Resource):
         """Serve both."""
         super().__init__()
         self._gateway = gateway
-        self._data_plane = gateway.app.resource()
         self._management = management.resource()
 
     def render(self, request: BridgeRequest) -> Any:
@@ -32,7 +33,7 @@ class Root(Resource):
         # Which program and version we are is nobody's business; upstream's own word is relayed.
         request.responseHeaders.removeHeader(b"server")
         if request.arrival is not None and isinstance(request.arrival.place, Asked):
-            return self._data_plane.render(request)
+            return self._gateway.render(request)
         return self._management.render(request)
 
 

@@ -90,7 +90,7 @@ class Router(Klein):
         if isinstance(error, HTTPException):
             answer = _unrouted(request, error)
         else:
-            answer = _as_bridge_error(request, error)
+            answer = as_bridge_error(request, error)
         if request.startedWriting:
             cut_off(request)
             return None
@@ -191,7 +191,7 @@ def _unrouted(request: Request, error: HTTPException) -> BridgeError:
     return NotFound("There is nothing at this path.")
 
 
-def _as_bridge_error(request: Request, error: BaseException | None) -> BridgeError:
+def as_bridge_error(request: Request, error: BaseException | None) -> BridgeError:
     """Return what may be said about `error`; the rest goes to the log, once."""
     identifier = request_id(request)
     if isinstance(error, BridgeError):

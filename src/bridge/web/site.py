@@ -7,23 +7,23 @@ asks nobody before it reads. What replaces that touches its private parts, and o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import http
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from bridge.bodies import Body, BodyMemory
-from bridge.domain.errors import BridgeError, PayloadTooLarge
-from bridge.domain.units import format_size
-from bridge.wire.headers import Header
+from bridge.domain.errors import BridgeError
+from bridge.web.arrivals import Arrival, Gate, Refusal, RequestHead, too_large
+from bridge.web.sending import Sender
 
 KEEPALIVE_SECONDS = 75.0
 """How long a client's connection may be quiet between requests; load balancers expect over 60."""
@@ -34,56 +34,6 @@ _DISCARDED_WHOLE = 64 * 1024
 # A refused body up to this size is read to its end, so that the connection can be used again.
 _LINGER_SECONDS = 15.0
 _GONE = Failure(ConnectionDone())
-
-
-class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a request when its headers are in."""
-
-    method: bytes
-    target: bytes
-    """The raw request target: path and query."""
-    headers: Sequence[Header]
-    """Names lower-case, in order."""
-    length: int | None
-    """Of the body; None when it comes in chunks."""
-    peer: str
-    """The address of whoever is connected to us."""
-
-    def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
-        """Return the values by name."""
-        found: dict[bytes, list[bytes]] = {}
-        for name, value in self.headers:
-            found.setdefault(name, []).append(value)
-        return found
-
-
-class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """A request whose body may come."""
-
-    max_body_bytes: int
-    place: object
-    """Whatever the gate wants to find again when the body is there."""
-    query_is_ours: bool = False
-    """Whether the query string is for us to read, rather than to pass on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A whole answer in place of what was asked."""
-
-    status: int
-    headers: Sequence[Header]
-    body: bytes
-
-
-class Gate(Protocol):
-    """Decides about requests by their heads."""
-
-    def arrive(self, head: RequestHead) -> Arrival:
-        """Let a request in; any BridgeError keeps it out."""
-
-    def refusal(self, head: RequestHead, error: BridgeError) -> Refusal:
-        """Return the answer for a request that is kept out, and note it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +111,16 @@ class BridgeRequest(Request):
         self.write(self.refusal.body)
         self.finish()
 
+    def write(self, data: bytes) -> None:
+        """Send bytes of the body, with the head before the first of them."""
+        if self.chunked and data and not self._disconnected:
+            self.sentLength += len(data)
+            self.channel.send(b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        super().write(data)
+        if not self._disconnected:
+            self.channel.send_head()  # no byte came after it
+
     def finish(self) -> None:
         """End the answer, and let the body go: whoever answers need not have read it."""
         self.body.drop()
@@ -180,6 +140,8 @@ class BridgeChannel(http.HTTPChannel):
     requests: list[Any]
     timeOut: Any
     callLater: Any
+    send: Callable[[bytes], None]
+    """Sends bytes as they are, after what was written before."""
 
     def __init__(self, site: BridgeSite, limits: SiteLimits, reactor: IReactorTime) -> None:
         """Serve `site`."""
@@ -198,9 +160,11 @@ class BridgeChannel(http.HTTPChannel):
         self._body_awaited = False
         self._body_limited = False
         self._lost = False
+        self._head = b""
 
     def connectionMade(self) -> None:
         """Begin to wait for the first request's headers."""
+        self.send = Sender(self.transport).send
         self._address = _host(self.transport.getPeer())
         super().connectionMade()
         self._expect_headers()
@@ -216,6 +180,30 @@ class BridgeChannel(http.HTTPChannel):
         elif self._body_awaited and not self._body_limited:
             self._body_limited = True
             self.setTimeout(self._limits.request_body_idle_seconds)
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Keep the head until what follows it is there, so that one packet carries both."""
+        lines = [b"%b %b %b\r\n" % (version, code, reason)]
+        lines += [
+            b"%b: %b\r\n" % (name, value)
+            for name, values in headers.getAllRawHeaders()
+            for value in values
+        ]
+        self._head = b"%b\r\n" % b"".join(lines)
+
+    def write(self, data: bytes) -> None:
+        """Send what a request writes."""
+        head, self._head = self._head, b""
+        self.send(head + data if head else data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send what a request writes."""
+        self.write(b"".join(iovec))
+
+    def send_head(self) -> None:
+        """Send the head if it still waits."""
+        if self._head:
+            self.write(b"")
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         """Say whether another request may follow on this connection; while draining none may."""
@@ -376,14 +364,6 @@ class BridgeSite(Site):
 
     def log(self, request: Any) -> None:
         """Write no access log: every request is an interception or an audit row."""
-
-
-def too_large(limit: int) -> PayloadTooLarge:
-    """Return the error for a body over `limit` bytes."""
-    return PayloadTooLarge(
-        f"The request body is larger than the {format_size(limit)} that the bridge takes "
-        "(limits.max_body)."
-    )
 
 
 def _may_be_read_on(head: RequestHead) -> bool:

@@ -1,0 +1,71 @@
+"""Arrivals: what is decided about a request when its headers are in, before a body byte is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from bridge.domain.errors import BridgeError, PayloadTooLarge
+from bridge.domain.units import format_size
+from bridge.wire.headers import Header
+
+
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a request when its headers are in."""
+
+    method: bytes
+    target: bytes
+    """The raw request target: path and query."""
+    headers: Sequence[Header]
+    """Names lower-case, in order."""
+    length: int | None
+    """Of the body; None when it comes in chunks."""
+    peer: str
+    """The address of whoever is connected to us."""
+
+    def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
+        """Return the values by name."""
+        found: dict[bytes, list[bytes]] = {}
+        for name, value in self.headers:
+            found.setdefault(name, []).append(value)
+        return found
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A request whose body may come."""
+
+    max_body_bytes: int
+    place: object
+    """Whatever the gate wants to find again when the body is there."""
+    query_is_ours: bool = False
+    """Whether the query string is for us to read, rather than to pass on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A whole answer in place of what was asked."""
+
+    status: int
+    headers: Sequence[Header]
+    body: bytes
+
+
+class Gate(Protocol):
+    """Decides about requests by their heads."""
+
+    def arrive(self, head: RequestHead) -> Arrival:
+        """Let a request in; any BridgeError keeps it out."""
+
+    def refusal(self, head: RequestHead, error: BridgeError) -> Refusal:
+        """Return the answer for a request that is kept out, and note it."""
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the error for a body over `limit` bytes."""
+    return PayloadTooLarge(
+        f"The request body is larger than the {format_size(limit)} that the bridge takes "
+        "(limits.max_body)."
+    )
