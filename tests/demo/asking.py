@@ -31,6 +31,14 @@ def document(answer: Answer) -> dict[str, Any]:
     return value
 
 
+def chunks(answer: Answer) -> list[dict[str, Any]]:
+    """Return the chunks of a chat stream, which must have ended as it should."""
+    assert isinstance(answer, Stream)
+    *sent, last = answer.events
+    assert last == b"data: [DONE]\n\n"
+    return [json.loads(chunk.removeprefix(b"data: ")) for chunk in sent]
+
+
 def events(answer: Answer) -> list[dict[str, Any]]:
     assert isinstance(answer, Stream)
     return [json.loads(event.partition(b"\ndata: ")[2]) for event in answer.events]

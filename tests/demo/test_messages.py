@@ -144,7 +144,7 @@ class MessagesTests(BridgeTestCase):
             b"": 400,
             b"[]": 400,
             b'{"model": 1}': 400,
-            b'{"model": "gpt-5", "messages": []}': 404,
+            b'{"model": "llama-4", "messages": []}': 404,
             b"[" * 100_000: 400,
         }
 

@@ -13,7 +13,8 @@ import msgspec
 
 from bridge.demo import script
 from bridge.demo.exchange import Answer, Asked, Document, Stream
-from bridge.demo.script import BadKnob, Knobs, Usage
+from bridge.demo.script import BadKnob, Knobs, Said, Turn, Usage
+from bridge.demo.tools import Tool, halves
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -25,10 +26,11 @@ _ERROR_TYPES = {
     429: "rate_limit_error",
     529: "overloaded_error",
 }
+_OVERLOADED = 529
 _RETRY_LATER = frozenset({429, 503, 529})
 _CREATED = "2026-01-01T00:00:00Z"
-_TOOL = "look_up"
 _SIGNATURE = "ZGVtby1zaWduYXR1cmU="
+_BASH_SCHEMA = {"properties": {"command": {"type": "string"}}, "required": ["command"]}
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _DELTA = b"event: content_block_delta\ndata: "
 _encode = msgspec.json.encode
@@ -45,7 +47,17 @@ class _Turn(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct):
-    name: str = _TOOL
+    name: str | None = None
+    type: str | None = None
+    input_schema: Any = None
+
+    def as_offered(self) -> Tool | None:
+        """Return the tool, unless the provider runs it itself."""
+        if self.name and (self.type or "").startswith("bash_"):  # the model knows its schema
+            return Tool(name=self.name, schema=_BASH_SCHEMA)
+        if not self.name or self.type not in (None, "custom"):
+            return None
+        return Tool(name=self.name, schema=self.input_schema)
 
 
 class _Request(msgspec.Struct):
@@ -53,6 +65,7 @@ class _Request(msgspec.Struct):
     messages: list[_Turn]
     stream: bool = False
     tools: list[_Tool] = []
+    tool_choice: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -92,7 +105,7 @@ class Messages:
         message = _Message(request, knobs, number)
         broken = request.model == script.ERROR
         if broken and not (request.stream and knobs.error_after is not None):
-            status = script.error_status(knobs)
+            status = script.error_status(knobs, _OVERLOADED)
             return error(status, "This model always fails.", number, knobs.delay_seconds)
         if not request.stream:
             return _document(200, message.document(), number, knobs.delay_seconds)
@@ -108,23 +121,18 @@ class _Message:
     """One message, ready to be told in one piece or as a stream."""
 
     def __init__(self, request: _Request, knobs: Knobs, number: str) -> None:
-        prompt, answered = _prompt(request.messages)
-        model = request.model
         self._id = f"msg_demo_{number}"
-        self._model = model
-        self._thoughts = script.thought_pieces(prompt) if model == script.THINKING else ()
-        self._pieces = script.text_pieces(model, prompt, knobs)
+        self._model = request.model
+        said = _said(request, knobs)
+        self._thoughts, self._pieces, self._usage = said.thoughts, said.pieces, said.usage
         self._tool: dict[str, Any] | None = None
-        # Given the tool's result it has nothing more to look up, so that agents come to an end.
-        if model == script.TOOL and not answered:
+        if said.call is not None:
             self._tool = {
                 "type": "tool_use",
                 "id": f"toolu_demo_{number}",
-                "name": request.tools[0].name if request.tools else _TOOL,
-                "input": {"query": prompt[: script.LONGEST_ECHO]},
+                "name": said.call.name,
+                "input": said.call.arguments,
             }
-        pieces = len(self._thoughts) + len(self._pieces) + (0 if self._tool is None else 10)
-        self._usage = script.usage_for(prompt, pieces)
 
     @property
     def _stop(self) -> dict[str, Any]:
@@ -172,7 +180,8 @@ class _Message:
         if self._tool is not None:
             index += 1
             yield _block_start(index, {**self._tool, "input": {}})
-            for part in _halves(_encode(self._tool["input"]).decode()):
+            # The real API sends an empty part first.
+            for part in ("", *halves(_encode(self._tool["input"]).decode())):
                 yield _delta(index, {"type": "input_json_delta", "partial_json": part})
             yield _block_stop(index)
         usage = {"output_tokens": self._usage.output_tokens}
@@ -220,7 +229,7 @@ def error(status: int, message: str, number: str, delay_seconds: float = 0.0) ->
 
 def _counted(asked: Asked, number: str) -> Answer:
     try:
-        prompt, _ = _prompt(_decoder.decode(asked.body).messages)
+        prompt = _turn(_decoder.decode(asked.body).messages).prompt
     except (msgspec.DecodeError, RecursionError) as e:
         return error(400, str(e), number)
     return _document(200, {"input_tokens": script.usage_for(prompt, 0).input_tokens}, number)
@@ -266,15 +275,29 @@ def _request_id(number: str) -> bytes:
     return b"request-id: req_demo_%b\r\n" % number.encode("ascii")
 
 
-def _prompt(turns: Sequence[_Turn]) -> tuple[str, bool]:
-    """Return the last text of a user, and whether their turn brings a tool's result."""
+def _said(request: _Request, knobs: Knobs) -> Said:
+    tools = [tool for each in request.tools if (tool := each.as_offered())]
+    if isinstance(request.tool_choice, dict) and request.tool_choice.get("type") == "none":
+        tools = []
+    return script.said(request.model, _turn(request.messages), knobs, tools)
+
+
+def _turn(turns: Sequence[_Turn]) -> Turn:
     # Coding agents put turns of their own, of the role system, behind the user's.
-    content = next((turn.content for turn in reversed(turns) if turn.role != "system"), "")
+    spoken = [turn.content for turn in turns if turn.role != "system"]
+    last = spoken[-1] if spoken else ""
+    answered = not isinstance(last, str) and any(each.type == "tool_result" for each in last)
+    if not answered:
+        return Turn(prompt=_text(last), answered=False)
+    texts = (_text(turn.content) for turn in reversed(turns) if turn.role == "user")
+    return Turn(prompt=next((text for text in texts if text), ""), answered=True)
+
+
+def _text(content: str | list[_Block]) -> str:
+    """Return the last text."""
     if isinstance(content, str):
-        return content, False
-    texts = [block.text for block in content if block.type == "text"]
-    answered = any(block.type == "tool_result" for block in content)
-    return (texts[-1] if texts else ""), answered
+        return content
+    return next((block.text for block in reversed(content) if block.type == "text"), "")
 
 
 def _usage(usage: Usage, output_tokens: int) -> dict[str, Any]:
@@ -286,12 +309,6 @@ def _usage(usage: Usage, output_tokens: int) -> dict[str, Any]:
         "output_tokens": output_tokens,
         "service_tier": "standard",
     }
-
-
-def _halves(text: str) -> tuple[str, str, str]:
-    """Return an empty part, as the real API sends first, and two that join to `text`."""
-    middle = len(text) // 2
-    return "", text[:middle], text[middle:]
 
 
 def _block_start(index: int, block: dict[str, Any]) -> bytes:

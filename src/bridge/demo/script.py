@@ -6,8 +6,11 @@ A request may carry headers that change the size and the pace of an answer:
     x-demo-event-bytes   characters of text in each of them (default 24)
     x-demo-interval      seconds between two events (default 0, demo-slow 1)
     x-demo-delay         seconds before the first byte
-    x-demo-status        status of demo-error (default 529)
+    x-demo-status        status of demo-error (default: the API's own for an overload)
     x-demo-error-after   demo-error begins its stream and breaks it off after so many text events
+
+A prompt that says "use the tool" makes every model call one of the tools that the client offers, as
+demo-tool always does: so that coding agents, which insist on names of their own, can be tried.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
+
+from bridge.demo.tools import Call, Tool, call_of
 
 TEXT = "demo-text"
 THINKING = "demo-thinking"
@@ -31,13 +36,17 @@ MODELS: Mapping[str, str] = {
 }
 """Name and display name of every model there is."""
 
+_INSISTED_ON = ("claude-", "gpt-", "o1", "o3", "o4", "codex-")
+"""How the names begin that agents insist on."""
+
 LONGEST_ECHO = 1000
 """Characters of the prompt that come back in an answer."""
 _FILLER = "The quick brown fox jumps over the lazy dog. "
 _SLOW_EVENTS = 30
 _SLOW_INTERVAL = 1.0
 _EVENT_CHARACTERS = 24
-_OVERLOADED = 529
+_USE_THE_TOOL = "use the tool"
+_CALL_TOKENS = 10
 _WORDS = re.compile(r"\S+\s*|\s+")
 _MOST = 1_000_000
 
@@ -67,6 +76,26 @@ class Usage:
     output_tokens: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What the human said last, whatever the API."""
+
+    prompt: str
+    """The last text of a human."""
+    answered: bool
+    """Whether the request brings a tool's result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """All that an answer consists of, in the pieces in which it streams."""
+
+    thoughts: Sequence[str]
+    pieces: Sequence[str]
+    call: Call | None
+    usage: Usage
+
+
 def knobs_from(headers: Mapping[bytes, bytes]) -> Knobs:
     """Return what lower-case `headers` ask for.
 
@@ -89,8 +118,27 @@ def knobs_from(headers: Mapping[bytes, bytes]) -> Knobs:
 
 
 def is_known(model: str) -> bool:
-    """Return whether `model` is answered: agents insist on names of Claude, which is demo-text."""
-    return model in MODELS or model.startswith("claude-")
+    """Return whether `model` is answered: a name that agents insist on is demo-text."""
+    return model in MODELS or model.startswith(_INSISTED_ON)
+
+
+def may_call(model: str, turn: Turn) -> bool:
+    """Return whether the tools that the client offers matter."""
+    # Given the tool's result it has nothing more to look up, so that agents come to an end.
+    return not turn.answered and (model == TOOL or _USE_THE_TOOL in turn.prompt.casefold())
+
+
+def said(model: str, turn: Turn, knobs: Knobs, offered: Sequence[Tool]) -> Said:
+    """Return what `model` says in this turn; `offered` is looked at only if it may call."""
+    prompt = turn.prompt
+    call = None
+    # Agents ask for titles with the same prompt and no tools: they want no call.
+    if may_call(model, turn) and (offered or model == TOOL):
+        call = call_of(offered, prompt[:LONGEST_ECHO])
+    thoughts = thought_pieces(prompt) if model == THINKING else ()
+    pieces = text_pieces(model, prompt, knobs)
+    count = len(thoughts) + len(pieces) + (0 if call is None else _CALL_TOKENS)
+    return Said(thoughts=thoughts, pieces=pieces, call=call, usage=usage_for(prompt, count))
 
 
 def text_pieces(model: str, prompt: str, knobs: Knobs) -> Sequence[str]:
@@ -120,9 +168,9 @@ def interval_seconds(model: str, knobs: Knobs) -> float:
     return _SLOW_INTERVAL if model == SLOW else 0.0
 
 
-def error_status(knobs: Knobs) -> int:
-    """Return the status with which demo-error answers."""
-    return _OVERLOADED if knobs.status is None else knobs.status
+def error_status(knobs: Knobs, overloaded: int) -> int:
+    """Return the status with which demo-error answers; `overloaded` when none was asked for."""
+    return overloaded if knobs.status is None else knobs.status
 
 
 def usage_for(prompt: str, pieces: int) -> Usage:
