@@ -42,3 +42,8 @@ def chunks(answer: Answer) -> list[dict[str, Any]]:
 def events(answer: Answer) -> list[dict[str, Any]]:
     assert isinstance(answer, Stream)
     return [json.loads(event.partition(b"\ndata: ")[2]) for event in answer.events]
+
+
+def status(answer: Answer) -> int:
+    assert isinstance(answer, Document)
+    return answer.status

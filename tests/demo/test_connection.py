@@ -70,11 +70,13 @@ class ConnectionTests(BridgeTestCase):
 
     def test_client_that_does_not_read_stops_the_stream_until_it_does(self) -> None:
         self.connection.dataReceived(raw(request("demo-text", stream=True)))
-        self.transport.producer.pauseProducing()
+        producer = self.transport.producer
+        assert producer is not None
+        producer.pauseProducing()
         self.turns(50)
         while_paused = self.transport.value().count(b"event: ")
 
-        self.transport.producer.resumeProducing()
+        producer.resumeProducing()
         self.turns(50)
 
         self.assertEqual(while_paused, 1)

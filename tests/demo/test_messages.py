@@ -80,6 +80,52 @@ class MessagesTests(BridgeTestCase):
 
         self.assertEqual(message["stop_reason"], "end_turn")
 
+    def test_answer_after_a_tool_result_is_to_what_the_human_said_before(self) -> None:
+        result = [{"type": "tool_result", "tool_use_id": "toolu_demo_1", "content": "42"}]
+        turns = [{"role": "user", "content": "use the tool"}, {"role": "user", "content": result}]
+
+        message = document(self.messages.answer(asked(request("claude-opus-5", messages=turns))))
+
+        self.assertEqual(message["content"], [{"type": "text", "text": "You said: use the tool"}])
+
+    def test_prompt_that_says_so_makes_any_model_call_the_shell(self) -> None:
+        schema = {"type": "object", "properties": {"command": {"type": "string"}}}
+        tools = [{"name": "Agent", "input_schema": {}}, {"name": "Bash", "input_schema": schema}]
+
+        body = request("claude-opus-5", "Please use the tool.", tools=tools)
+
+        message = document(self.messages.answer(asked(body)))
+        call = message["content"][-1]
+        self.assertEqual(
+            (call["name"], call["input"]), ("Bash", {"command": "echo demo && sleep 0.2"})
+        )
+
+    def test_prompt_that_says_so_without_any_tool_gets_text_as_for_a_title(self) -> None:
+        message = document(self.messages.answer(asked(request("claude-opus-5", "use the tool"))))
+
+        self.assertEqual(message["stop_reason"], "end_turn")
+
+    def test_client_that_wants_no_call_gets_none(self) -> None:
+        tools = [{"name": "Bash", "input_schema": {}}]
+        body = request("claude-opus-5", "use the tool", tools=tools, tool_choice={"type": "none"})
+
+        message = document(self.messages.answer(asked(body)))
+
+        self.assertEqual(message["stop_reason"], "end_turn")
+
+    def test_tools_that_the_provider_runs_are_not_called(self) -> None:
+        tools = [
+            {"type": "web_search_20250305", "name": "web_search"},
+            {"type": "bash_20250124", "name": "bash"},
+        ]
+
+        message = document(self.messages.answer(asked(request("demo-tool", tools=tools))))
+
+        call = message["content"][-1]
+        self.assertEqual(
+            (call["name"], call["input"]), ("bash", {"command": "echo demo && sleep 0.2"})
+        )
+
     def test_error_has_the_status_that_was_asked_for(self) -> None:
         answer = self.messages.answer(
             asked(request("demo-error"), headers={b"x-demo-status": b"400"})

@@ -59,7 +59,7 @@ class DemoProcess:
         self._socket.bind(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.secret = Secret(secrets.token_urlsafe(32))
-        """What requests must carry as x-api-key."""
+        """What requests must carry as x-api-key or as bearer token."""
         self._child: _Child | None = None
         self._restart: IDelayedCall | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS

@@ -6,6 +6,7 @@ events) and the types of the openai package 3.57 (read 2026-11-23).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -95,7 +96,7 @@ class Response:
     @property
     def size(self) -> int:
         """Bytes of memory, about, beside the request's."""
-        return sum(map(len, self._said.pieces)) + _OWN_BYTES
+        return sum(map(sys.getsizeof, self._said.pieces)) + _OWN_BYTES
 
     @property
     def output(self) -> list[dict[str, Any]]:

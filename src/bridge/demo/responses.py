@@ -194,7 +194,8 @@ class Responses:
                 prompt=turn.prompt,
                 status=status,
             )
-            self._kept.put(response.id, stored, size_bytes + response.size)
+            # Twice, because the response repeats much of the request.
+            self._kept.put(response.id, stored, 2 * size_bytes + response.size)
         if request.conversation_id is not None:
             said = [*items.listed(request.input, number), *response.output]
             self._conversations.add(request.conversation_id, said, size_bytes + response.size)

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from bridge.demo import messages, openai_shapes
 from bridge.demo.chat_completions import ChatCompletions
 from bridge.demo.connection import DemoFactory
+from bridge.demo.encodings import Undecodable, decoded
 from bridge.demo.exchange import Answer, Asked
 from bridge.demo.messages import Messages
 from bridge.demo.responses import Responses
@@ -52,11 +53,15 @@ class DemoServer:
         api = self._of_openai.get(first)
         if first == b"models" and b"anthropic-version" in asked.headers:
             api = None  # both have this path, and only this header tells whose it is
-        if self._trusts(asked):
-            return (api or self._messages).answer(asked)
-        if api is None:
-            return messages.error(401, "invalid x-api-key", self._run)
-        return openai_shapes.error(401, "Incorrect API key provided.", self._run)
+        if not self._trusts(asked):
+            if api is None:
+                return messages.error(401, "invalid x-api-key", self._run)
+            return openai_shapes.error(401, "Incorrect API key provided.", self._run)
+        try:
+            return (api or self._messages).answer(decoded(asked))
+        except Undecodable as e:
+            error = messages.error if api is None else openai_shapes.error
+            return error(400, str(e), self._run)
 
     def _trusts(self, asked: Asked) -> bool:
         authorization = asked.headers.get(b"authorization", b"")

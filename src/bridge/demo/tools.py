@@ -33,6 +33,7 @@ COMMAND = "echo demo && sleep 0.2"
 _ARGUMENT_VECTOR = ("bash", "-lc", COMMAND)
 _COMMAND_NAMES = frozenset({"command", "cmd"})
 _PROMPT_NAME = "query"
+_ALWAYS_FILLED = _COMMAND_NAMES | {_PROMPT_NAME}
 _DEEPEST = 4
 _MOST_ITEMS = 10
 _LONGEST_REFERENCE = 8
@@ -109,13 +110,13 @@ class _Filling:
         self._prompt = prompt
 
     def filled(self, schema: _Schema, depth: int) -> dict[str, Any]:
-        """Return an object that has what `schema` requires, and any command."""
+        """Return what `schema` requires, and what it has for a command or the prompt."""
         properties = schema.get("properties")
         properties = properties if isinstance(properties, Mapping) else {}
         required = schema.get("required")
         required = required if isinstance(required, list) else []
         named = {name for name in required if isinstance(name, str)}
-        wanted = [name for name in properties if name in named or name in _COMMAND_NAMES]
+        wanted = [name for name in properties if name in named or name in _ALWAYS_FILLED]
         wanted += [name for name in required if name in named and name not in properties]
         return {name: self.value(name, properties.get(name), depth - 1) for name in wanted}
 
