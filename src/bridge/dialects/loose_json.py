@@ -7,6 +7,9 @@ control characters inside strings and trailing text are not JSON.
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import msgspec
 
 _BOM = b"\xef\xbb\xbf"
 _MAX_DIGITS = 400
@@ -25,6 +28,24 @@ def read_loosely(text: bytes) -> object:
         parse_int=_integer,
         parse_constant=_refuse_constant,
     )
+    return value
+
+
+def read_object(text: bytes) -> dict[str, Any]:
+    """Return the object that `text` holds, read fast where that is possible.
+
+    Raises:
+        ValueError: it is not JSON.
+        TypeError: it is not an object.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # lone surrogates, or no JSON at all
+        value = read_loosely(text)
+    if not isinstance(value, dict):
+        msg = "the JSON text is not an object"
+        raise TypeError(msg)
     return value
 
 

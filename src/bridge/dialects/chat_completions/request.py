@@ -1,0 +1,194 @@
+"""What a Chat Completions request asks for: model, stream, the human's last prompt, the call.
+
+Only what is needed is decoded: the messages after the assistant's last one, which are this turn,
+and the top level without `tools`. Messages of the roles `system` and `developer` say nothing of
+the human, and neither do those of the user that hold only reminders: coding agents put context
+there, behind what the human wrote.
+
+Source: platform.openai.com/docs/api-reference/chat/create (read 2026-11-25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from bridge.dialects.interface import RequestSummary
+from bridge.dialects.loose_json import read_loosely
+from bridge.dialects.request_bodies import Loose, read_body
+from bridge.dialects.texts import SURROGATES, is_reminder
+
+_CONTEXT = frozenset({"system", "developer"})
+_RESULTS = frozenset({"tool", "function"})
+_MAX_TURN = 64
+# Results of parallel calls and context come by the dozen at most; behind these nobody wrote.
+
+
+class _Body(msgspec.Struct, gc=False):
+    model: Any = None
+    stream: Any = None
+    metadata: Any = None
+    prompt_cache_key: Any = None
+    messages: list[msgspec.Raw] | None = None
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: Any = None
+    text: Any = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: Any = None
+    content: str | list[_Part] | None = None
+    tool_call_id: Any = None
+
+
+class _Seen(msgspec.Struct, gc=False):
+    """A message of any types."""
+
+    role: object = None
+    content: object = None
+    tool_call_id: object = None
+    odd: bool = False
+
+
+class _Turn(msgspec.Struct):
+    prompt: str | None = None
+    tool_call_id: str | None = None
+    odd: bool = False
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def summarize(body: bytes) -> RequestSummary:
+    """Read a decoded request body.
+
+    Raises:
+        BadRequest: empty, not JSON, or not an object.
+    """
+    match read_body(body, _BODY):
+        case None:
+            return _assembled({}, _Turn(odd=True))
+        case Loose(value=value, odd=odd):
+            messages = value.get("messages")
+            listed = messages if isinstance(messages, list) else []
+            turn = _turn(_from_loose(each) for each in reversed(listed[-_MAX_TURN:]))
+            turn.odd = turn.odd or odd or not (messages is None or isinstance(messages, list))
+            return _assembled(value, turn)
+        case read:
+            return _assembled(_top_level(read), _turn(_decoded(read.messages or ())))
+
+
+def _top_level(read: _Body) -> dict[str, Any]:
+    return {
+        "model": read.model,
+        "stream": read.stream,
+        "metadata": read.metadata,
+        "prompt_cache_key": read.prompt_cache_key,
+    }
+
+
+def _assembled(value: dict[str, Any], turn: _Turn) -> RequestSummary:
+    model = value.get("model")
+    stream = value.get("stream")
+    metadata = value.get("metadata")
+    hints = {
+        "prompt_cache_key": value.get("prompt_cache_key"),
+        "metadata.user_id": metadata.get("user_id") if isinstance(metadata, dict) else None,
+    }
+    return RequestSummary(
+        model=model if isinstance(model, str) else "",
+        streaming=stream is True,
+        prompt=turn.prompt,
+        correlating_tool_call_id=turn.tool_call_id,
+        session_hints={name: text for name, text in hints.items() if isinstance(text, str)},
+        partially_observed=turn.odd
+        or not (model is None or isinstance(model, str))
+        or not (stream is None or isinstance(stream, bool))
+        or (turn.prompt is not None and SURROGATES.search(turn.prompt) is not None),
+    )
+
+
+def _turn(backwards: Iterable[_Seen]) -> _Turn:
+    """Return what the messages after the assistant's last one say, given the last one first."""
+    turn = _Turn()
+    asked = False
+    for message in backwards:
+        role = message.role if isinstance(message.role, str) else ""
+        if role in _RESULTS:
+            asked = True  # what the user wrote before was for the turn that called the tool
+            if turn.tool_call_id is None and isinstance(message.tool_call_id, str):
+                turn.tool_call_id = message.tool_call_id or None
+        elif role == "user":
+            if not asked:
+                turn.prompt = _prompt(message.content)
+                asked = not _holds_only_reminders(message.content)
+        elif role not in _CONTEXT:
+            turn.odd = turn.odd or (message.odd and role != "assistant")
+            break
+        turn.odd = turn.odd or message.odd
+    return turn
+
+
+def _prompt(content: object) -> str | None:
+    """Return the last text in `content` that a human may have written."""
+    return next((text for text in _texts(content) if not is_reminder(text)), None)
+
+
+def _holds_only_reminders(content: object) -> bool:
+    texts = list(_texts(content))
+    return bool(texts) and all(is_reminder(text) for text in texts)
+
+
+def _texts(content: object) -> Iterator[str]:
+    """Yield the texts in `content`, the last one first."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in reversed(content):
+            text = _of(part, "text")
+            if _of(part, "type") == "text" and isinstance(text, str):
+                yield text
+
+
+def _of(part: object, name: str) -> object:
+    return part.get(name) if isinstance(part, dict) else getattr(part, name, None)
+
+
+def _decoded(messages: Sequence[msgspec.Raw]) -> Iterator[_Seen]:
+    """Yield the last messages, the last one first, decoding each only when it is asked for."""
+    for raw in reversed(messages[-_MAX_TURN:]):
+        try:
+            message = _MESSAGE.decode(raw)
+        except RecursionError:
+            yield _Seen(odd=True)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            seen = _from_loose(_loads(bytes(raw)))
+            seen.odd = seen.odd or isinstance(e, UnicodeDecodeError)
+            yield seen
+        else:
+            yield _Seen(message.role, message.content, message.tool_call_id)
+
+
+def _from_loose(value: object) -> _Seen:
+    if not isinstance(value, dict):
+        return _Seen(odd=True)
+    content = value.get("content")
+    odd = not (content is None or isinstance(content, str | list))
+    return _Seen(value.get("role"), content, value.get("tool_call_id"), odd)
+
+
+def _loads(text: bytes) -> object:
+    """Return what `text` holds, None when it is nested too deeply to be read.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return read_loosely(text)
+    except RecursionError:
+        return None
