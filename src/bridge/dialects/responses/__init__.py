@@ -1,0 +1,3 @@
+"""The OpenAI Responses API over HTTP."""
+
+__all__: list[str] = []

@@ -1,0 +1,228 @@
+"""What a Responses request asks for: model, stream, the human's last prompt, the call it answers.
+
+Only what is needed is decoded: the top level without `instructions` and `tools`, and of `input` the
+items behind the model's last one, from the end. Items of the roles `developer` and `system` and
+what Codex puts into a human's turn are passed over. An `item_reference` names an item of a stored
+response; its id is not told in `references`, because finding one means decoding all of the input,
+and the response it belongs to is named by `previous_response_id` wherever clients chain.
+
+Source: developers.openai.com/api/reference/resources/responses/methods/create (read 2026-11-25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from bridge.dialects.interface import RequestSummary
+from bridge.dialects.loose_json import read_loosely
+from bridge.dialects.request_bodies import Loose, read_body
+from bridge.dialects.responses.context import is_context
+from bridge.dialects.texts import SURROGATES
+
+_MAX_TURN = 256
+"""Items of the last turn that are looked at: context, and the outputs of parallel calls."""
+
+_NO_ONE = frozenset({"developer", "system"})
+_SETTINGS = frozenset({"additional_tools", "configuration_update"})
+_OUTPUT = "_output"
+_SHELL_OUTPUT = "local_shell_call_output"
+_TRIGGER = "compaction_trigger"
+
+
+class _Body(msgspec.Struct, gc=False):
+    model: Any = None
+    stream: Any = None
+    input: str | list[msgspec.Raw] | None = None
+    previous_response_id: Any = None
+    conversation: Any = None
+    prompt_cache_key: Any = None
+    client_metadata: Any = None
+    metadata: Any = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    type: Any = None
+    id: Any = None
+    role: Any = None
+    call_id: Any = None
+    content: Any = None
+
+
+_Taken = tuple[_Item | None, bool]
+"""An item, None when it is no object; whether some of it was left out."""
+
+_BODY = msgspec.json.Decoder(_Body)
+_ITEM = msgspec.json.Decoder(_Item)
+_FIELDS = tuple(each for each in _Body.__struct_fields__ if each != "input")
+
+
+class _Turn:
+    """What the items behind the model's last one say, read from the end."""
+
+    def __init__(self) -> None:
+        self.prompt: str | None = None
+        self.answered_call: str | None = None
+        self.odd = False
+        self._prompt_settled = False
+
+    def take(self, item: _Item | None, *, odd: bool) -> bool:
+        """Take the next item from the end; return whether the one before it is of this turn, too.
+
+        Args:
+            item: None when it is not an object.
+            odd: whether some of it was left out.
+        """
+        if not self._prompt_settled:
+            self.odd = self.odd or odd
+        if item is None:
+            return False
+        kind, role = item.type, item.role
+        if kind in (None, "message") and role == "user":
+            self._take_words(item.content)
+        elif isinstance(kind, str) and kind.endswith(_OUTPUT):
+            self._prompt_settled = True
+            self.answered_call = self.answered_call or _answered_call(item)
+        elif kind == _TRIGGER:
+            self._prompt_settled = True
+        elif not (_is_in(role, _NO_ONE) or _is_in(kind, _SETTINGS)):
+            return False
+        return not (self._prompt_settled and self.answered_call)
+
+    def _take_words(self, content: object) -> None:
+        if self._prompt_settled:
+            return
+        if not (content is None or isinstance(content, str | list)):
+            self.odd = True
+        words = _words(content)
+        if words is not None:
+            self.prompt = words
+            self._prompt_settled = True
+
+
+def summarize(body: bytes) -> RequestSummary:
+    """Read a decoded request body.
+
+    Raises:
+        BadRequest: empty, not JSON, or not an object.
+    """
+    match read_body(body, _BODY):
+        case None:
+            return _assembled(_Body(), _Turn(), odd=True)
+        case Loose() as loose:
+            return _loose_summary(loose)
+        case read:
+            return _assembled(read, _turn(_read_items(read.input)))
+
+
+def _loose_summary(loose: Loose) -> RequestSummary:
+    value = loose.value
+    given = value.get("input")
+    known = given is None or isinstance(given, str | list)
+    read = _Body(**{name: value.get(name) for name in _FIELDS})
+    read.input = given if isinstance(given, str) else None
+    items = (_loose_item(each) for each in reversed(given)) if isinstance(given, list) else ()
+    return _assembled(read, _turn(items), odd=loose.odd or not known)
+
+
+def _turn(items: Iterable[_Taken]) -> _Turn:
+    turn = _Turn()
+    for item, odd in islice(items, _MAX_TURN):
+        if not turn.take(item, odd=odd):
+            break
+    return turn
+
+
+def _read_items(given: str | list[msgspec.Raw] | None) -> Iterable[_Taken]:
+    """Yield the items of `given` from the end."""
+    for raw in reversed(given) if isinstance(given, list) else ():
+        yield _item(bytes(raw))
+
+
+def _item(raw: bytes) -> _Taken:
+    try:
+        return _ITEM.decode(raw), False
+    except (msgspec.ValidationError, RecursionError):  # not an object, nested too deeply
+        return None, True
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:  # lone surrogates, stray bytes
+        stray = isinstance(e, UnicodeDecodeError)
+    try:
+        item, odd = _loose_item(read_loosely(raw))
+    except (ValueError, RecursionError):
+        return None, True
+    return item, odd or stray
+
+
+def _loose_item(value: object) -> _Taken:
+    if not isinstance(value, dict):
+        return None, True
+    return _Item(**{name: value.get(name) for name in _Item.__struct_fields__}), False
+
+
+def _assembled(read: _Body, turn: _Turn, *, odd: bool = False) -> RequestSummary:
+    prompt = read.input if isinstance(read.input, str) else turn.prompt
+    odd = (
+        odd
+        or turn.odd
+        or not (read.model is None or isinstance(read.model, str))
+        or not (read.stream is None or isinstance(read.stream, bool))
+        or (prompt is not None and SURROGATES.search(prompt) is not None)
+    )
+    return RequestSummary(
+        model=read.model if isinstance(read.model, str) else "",
+        streaming=read.stream is True,
+        prompt=prompt,
+        correlating_tool_call_id=turn.answered_call,
+        session_hints=_session_hints(read),
+        references=_references(read),
+        partially_observed=odd,
+    )
+
+
+def _answered_call(item: _Item) -> str | None:
+    """Return the id of the call that an output answers; the local shell's has it in `id`."""
+    for call in (item.call_id, item.id if item.type == _SHELL_OUTPUT else None):
+        if isinstance(call, str) and call:
+            return call
+    return None
+
+
+def _session_hints(read: _Body) -> dict[str, str]:
+    told = {
+        "prompt_cache_key": read.prompt_cache_key,
+        "client_metadata.session_id": _of(read.client_metadata, "session_id"),
+        "client_metadata.thread_id": _of(read.client_metadata, "thread_id"),
+        "metadata.user_id": _of(read.metadata, "user_id"),
+    }
+    return {name: text for name, text in told.items() if isinstance(text, str)}
+
+
+def _references(read: _Body) -> tuple[str, ...]:
+    conversation = _of(read.conversation, "id") or read.conversation
+    told = (read.previous_response_id, conversation)
+    return tuple(each for each in told if isinstance(each, str) and each)
+
+
+def _words(content: object) -> str | None:
+    """Return what a human may have written in `content`, its parts as lines."""
+    if isinstance(content, str):
+        return None if is_context(content) else content
+    texts = [
+        text
+        for part in (content if isinstance(content, list) else ())
+        if _of(part, "type") == "input_text"
+        and isinstance(text := _of(part, "text"), str)
+        and not is_context(text)
+    ]
+    return "\n".join(texts) if texts else None
+
+
+def _of(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _is_in(value: object, names: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in names

@@ -1,0 +1,54 @@
+"""Token counts of one Responses answer: `input_tokens` holds what the cache read and wrote, too.
+
+Source: developers.openai.com/api/reference/resources/responses, `usage` and `tool_usage`
+(read 2026-11-25).
+"""
+
+from __future__ import annotations
+
+from bridge.dialects.tally import Tally
+from bridge.domain.observations import TokenUsage, UsageSource
+
+_INPUT = "input_tokens"
+_OUTPUT = "output_tokens"
+_CACHED = "input_tokens_details.cached_tokens"
+_WRITTEN = "input_tokens_details.cache_write_tokens"
+_EXTRA = {
+    _CACHED: "input_cached",
+    "output_tokens_details.reasoning_tokens": "output_reasoning",
+    "total_tokens": "total_tokens",
+    "tool_usage.web_search.num_requests": "web_search_requests",
+}
+_COUNTS = frozenset({_INPUT, _OUTPUT, _CACHED, _WRITTEN})
+_TIER = "service_tier"
+
+
+def new_tally() -> Tally:
+    """Return a tally of what this API counts."""
+    return Tally(counts=_COUNTS, extra=_EXTRA, texts=frozenset({_TIER}))
+
+
+def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: object) -> None:
+    """Take what a response object says; what its tools used is told as zeros when none ran."""
+    tally.take(usage)
+    if isinstance(usage, dict):
+        tally.take({_TIER: service_tier})
+        for tool, counts in tool_usage.items() if isinstance(tool_usage, dict) else ():
+            if isinstance(counts, dict):
+                used = {name: count for name, count in counts.items() if count}
+                tally.take({f"tool_usage.{tool}": used})
+
+
+def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsage:
+    """Return the counts so far; a cache that tells more than there was leaves no input."""
+    cached, written = tally.count(_CACHED), tally.count(_WRITTEN)
+    return TokenUsage(
+        response_id=response_id,
+        input_tokens=max(0, tally.count(_INPUT) - cached - written),
+        output_tokens=tally.count(_OUTPUT),
+        cache_read_input_tokens=cached,
+        cache_write_input_tokens=written,
+        source=source,
+        extra=tally.extra(),
+        metadata=tally.metadata(),
+    )
