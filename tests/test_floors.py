@@ -13,7 +13,7 @@ LONGEST_MODULE = 400
 
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
-    **dict.fromkeys(("welcome", "cli", "demo"), 7),
+    **dict.fromkeys(("welcome", "cli", "demo", "upstreams"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "intercept": 5,
     **dict.fromkeys(("policy", "recording"), 4),
@@ -26,7 +26,17 @@ FLOORS = {
 }
 """First name below `bridge` → floor."""
 CONFIGURATION_READERS = frozenset(
-    {"config", "assembly", "service", "lifecycle", "database", "status", "welcome", "cli"}
+    {
+        "config",
+        "assembly",
+        "service",
+        "lifecycle",
+        "database",
+        "status",
+        "welcome",
+        "cli",
+        "upstreams",
+    }
 )
 WALL_CLOCK = frozenset(
     {("time", "time"), ("time", "time_ns"), ("time", "sleep"), ("datetime", "now"),

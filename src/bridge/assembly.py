@@ -5,11 +5,12 @@ Only this floor reads the settings; everything below gets plain values.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 import structlog
 from twisted.internet.threads import deferToThreadPool
@@ -18,18 +19,21 @@ from twisted.web.server import Site
 from bridge.auth.directory import TokenDirectory
 from bridge.bodies import BodyMemory
 from bridge.config import options
-from bridge.config.settings import ProviderSettings, Settings
+from bridge.config.settings import Settings
 from bridge.database import Database
 from bridge.demo.process import DemoProcess
+from bridge.dialects.chat_completions.dialect import ChatCompletions
 from bridge.dialects.interface import Dialect
 from bridge.dialects.messages.dialect import Messages
+from bridge.dialects.responses.dialect import Responses
 from bridge.domain.clock import utc
-from bridge.domain.interception import Api
+from bridge.domain.interception import Api, Ending, Interception
 from bridge.domain.tokens import IssuedTokens
-from bridge.intercept.interceptor import Interceptor, ReadingLimits
+from bridge.intercept.exchange import ReadingLimits
+from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.policy.admission import Admission
-from bridge.providers.anthropic import Anthropic
+from bridge.policy.stored_objects import MadeBy, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
 from bridge.recording.structured_log import StructuredLog
@@ -38,11 +42,13 @@ from bridge.retention import Retention
 from bridge.status import Status
 from bridge.store.identity import CHANNEL, issued_tokens
 from bridge.store.sessions import SessionsFollower
+from bridge.store.stored_objects import made_by
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
-from bridge.upstream.client import UpstreamClient
 from bridge.upstream.relay import RelayLimits
+from bridge.upstreams import build_upstreams
 from bridge.version import version_text
+from bridge.web.addresses import ClientAddresses
 from bridge.web.exchanges import Upstream
 from bridge.web.gateway import Gateway
 from bridge.web.management import Management
@@ -54,8 +60,11 @@ T = TypeVar("T")
 
 JOURNAL_DIRECTORY = "journal"
 SNAPSHOT_FILE = "tokens.snapshot"
-DIALECTS: dict[Api, Dialect] = {Api.MESSAGES: Messages()}
-_NOWHERE = "http://127.0.0.1:9"
+DIALECTS: dict[Api, Dialect] = {
+    Api.MESSAGES: Messages(),
+    Api.CHAT_COMPLETIONS: ChatCompletions(),
+    Api.RESPONSES: Responses(),
+}
 _ENDED_TOKENS_SECONDS = 90 * 86400.0
 # How long the holder of an ended token is still told what happened to it.
 
@@ -128,7 +137,10 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor, limits=_relay_limits(settings), reading_limits=_reading_limits(settings)
     )
     demo = _demo(settings, reactor)
-    upstreams = _upstreams(settings, reactor, demo)
+    upstreams = build_upstreams(settings, reactor=reactor, demo=demo)
+    stored = StoredObjects(made_by=_made_by(database))
+    trusted = settings[options.TRUSTED_PROXIES]
+    addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
     memory = BodyMemory(limit_bytes=settings[options.BODY_MEMORY])
     gateway = Gateway(
         upstreams=upstreams,
@@ -138,11 +150,12 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         enabled=settings[options.ENABLED],
         max_body_bytes=settings[options.MAX_BODY],
         admission=admission,
-        recorder=_recorder(settings, reactor, streams, journal),
+        recorder=_recorder(settings, reactor, streams, journal, stored),
         refusals=refusals,
         interceptor=interceptor,
         reactor=reactor,
-        behind_proxy=settings[options.BEHIND_PROXY],
+        addresses=addresses,
+        stored=stored,
     )
     status = Status(
         settings=settings,
@@ -166,7 +179,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         refusals=refusals,
         not_ready=status.not_ready,
         clock=reactor,
-        behind_proxy=settings[options.BEHIND_PROXY],
+        addresses=addresses,
     )
     operations = Operations(details=status.details, not_ready=status.not_ready).site()
     return Bridge(
@@ -264,7 +277,32 @@ def _directory(
     )
 
 
-def _recorder(settings: Settings, reactor: Any, streams: LogStreams, journal: Journal) -> Recorder:
+def _made_by(database: Database) -> MadeBy:
+    async def made(initiator_id: UUID, provider_name: str, object_ids: Collection[str]) -> bool:
+        return await database.transaction(
+            lambda cursor: made_by(
+                cursor,
+                initiator_id=initiator_id,
+                provider_name=provider_name,
+                object_ids=object_ids,
+            ),
+            read_only=True,
+        )
+
+    return made
+
+
+def _recorder(
+    settings: Settings,
+    reactor: Any,
+    streams: LogStreams,
+    journal: Journal,
+    stored: StoredObjects,
+) -> Recorder:
+    def ended(interception: Interception, ending: Ending) -> None:
+        if interception.stores and ending.response_id:
+            stored.note(interception.actor.id, interception.provider_name, ending.response_id)
+
     return Recorder(
         journal=journal,
         levels=Levels(
@@ -274,6 +312,7 @@ def _recorder(settings: Settings, reactor: Any, streams: LogStreams, journal: Jo
         ),
         clock=reactor,
         log=(StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None),
+        on_end=ended,
     )
 
 
@@ -281,38 +320,6 @@ def _demo(settings: Settings, reactor: Any) -> DemoProcess | None:
     if not settings[options.ENABLED] or all(each.type != "demo" for each in settings.providers):
         return None
     return DemoProcess(reactor=reactor, log=structlog.get_logger("bridge.demo"))
-
-
-def _upstreams(settings: Settings, reactor: Any, demo: DemoProcess | None) -> tuple[Upstream, ...]:
-    names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
-    found = []
-    for each in settings.providers:
-        if not each.served:
-            continue
-        provider = _provider(each, demo)
-        client = UpstreamClient(
-            origin=provider.origin,
-            reactor=reactor,
-            connect_seconds=settings[options.CONNECT],
-            first_byte_seconds=settings[options.FIRST_BYTE],
-            keepalive_seconds=settings[options.UPSTREAM_KEEPALIVE],
-        )
-        found.append(
-            Upstream(
-                provider=provider,
-                client=client,
-                actor_headers=names if each.send_actor_headers else None,
-            )
-        )
-    return tuple(found)
-
-
-def _provider(settings: ProviderSettings, demo: DemoProcess | None) -> Anthropic:
-    if settings.type == "demo":
-        # Without a process the gateway is switched off, and nothing is sent anywhere.
-        base_url, keys = (demo.base_url, (demo.secret,)) if demo else (_NOWHERE, ())
-        return Anthropic(name=settings.name, base_url=base_url, keys=keys)
-    return Anthropic(name=settings.name, base_url=settings.base_url, keys=settings.keys)
 
 
 def _relay_limits(settings: Settings) -> RelayLimits:

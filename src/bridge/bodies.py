@@ -84,6 +84,15 @@ class Body:
         self.content = b"".join(self._chunks)
         self._chunks = []
 
+    def replace(self, content: bytes) -> None:
+        """Put an edited content in place of what came in; `size` stays what was received.
+
+        Raises:
+            Overloaded: it is longer, and the budget is used up.
+        """
+        self._memory.take(len(content) - len(self.content))
+        self.content = content
+
     def drop(self) -> None:
         """Let the content go; harmless when repeated."""
         if self._chunks or self.content:

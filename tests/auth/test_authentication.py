@@ -56,10 +56,14 @@ class NobodyYet:
 
 class AuthenticationCase(BridgeTestCase):
     def authenticate(
-        self, headers: Mapping[bytes, bytes], *, allow_byok: bool = True, prefer: bytes = API_KEY
+        self,
+        headers: Mapping[bytes, bytes],
+        *,
+        allow_byok: bool = True,
+        own_headers: Sequence[bytes] = (API_KEY, AUTHORIZATION),
     ) -> Authenticated:
         listed: dict[bytes, Sequence[bytes]] = {name: [value] for name, value in headers.items()}
-        return authenticate(listed, TwoPeople(), allow_byok=allow_byok, prefer=prefer)
+        return authenticate(listed, TwoPeople(), allow_byok=allow_byok, own_headers=own_headers)
 
     def assert_central(self, headers: Mapping[bytes, bytes], username: str = "alice") -> None:
         found = self.authenticate(headers)
@@ -70,9 +74,9 @@ class AuthenticationCase(BridgeTestCase):
         headers: Mapping[bytes, bytes],
         header: bytes,
         value: bytes,
-        prefer: bytes = API_KEY,
+        own_headers: Sequence[bytes] = (API_KEY, AUTHORIZATION),
     ) -> None:
-        found = self.authenticate(headers, prefer=prefer)
+        found = self.authenticate(headers, own_headers=own_headers)
         self.assertEqual(found.actor.username, "alice")
         self.assertEqual(found.user_credential, UserCredential(header=header, value=value))
 
@@ -135,7 +139,7 @@ class OwnHeaderTests(AuthenticationCase):
         """Providers that know only Authorization get that."""
         headers = {b"x-ai-bridge-token": OURS, AUTHORIZATION: OWN_BEARER, API_KEY: OWN_KEY}
 
-        self.assert_own(headers, AUTHORIZATION, OWN_BEARER, prefer=AUTHORIZATION)
+        self.assert_own(headers, AUTHORIZATION, OWN_BEARER, own_headers=(AUTHORIZATION, API_KEY))
 
     def test_with_own_bearer_and_a_token_as_key_is_byok_with_the_bearer(self) -> None:
         """A token never passes for a provider key."""
@@ -353,6 +357,7 @@ class HygieneTests(AuthenticationCase):
             {
                 b"authorization",
                 b"x-api-key",
+                b"api-key",
                 b"x-ai-bridge-token",
                 b"x-coder-ai-governance-token",
                 b"coder-session-token",
@@ -360,10 +365,10 @@ class HygieneTests(AuthenticationCase):
         )
 
     def test_a_token_in_any_other_header_stays_here(self) -> None:
-        """Who tried `api-key` too has not sent the token to the provider."""
-        found = self.authenticate({API_KEY: OURS, b"api-key": OTHERS, b"x-title": b"Cline"})
+        """Who tried `x-auth-token` too has not sent the token to the provider."""
+        found = self.authenticate({API_KEY: OURS, b"x-auth-token": OTHERS, b"x-title": b"Cline"})
 
-        self.assertIn(b"api-key", found.remove)
+        self.assertIn(b"x-auth-token", found.remove)
         self.assertNotIn(b"x-title", found.remove)
 
     def test_a_credential_does_not_print_itself(self) -> None:

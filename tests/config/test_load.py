@@ -146,9 +146,9 @@ class ShippedFileTests(ConfigCase):
 class WarningTests(ConfigCase):
     def test_a_provider_that_is_not_served_is_a_warning(self) -> None:
         """Its settings are accepted, and what that means is said."""
-        warning = self.warnings(environ={"CODER_AIBRIDGE_OPENAI_KEY": "sk-1"})
+        warning = self.warnings(environ={"CODER_AIBRIDGE_BEDROCK_REGION": "us-east-1"})
 
-        self.assertIn("aibridge.openai_key: is of the type openai, which", warning)
+        self.assertIn("aibridge.bedrock_region: is of the type bedrock, which", warning)
 
     def test_a_secret_in_a_flag_is_a_warning(self) -> None:
         """The process list shows it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridge.domain.records import InterceptionStarted
+from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import RequestHead
-from bridge.web.gateway import client_address
 from tests.loopback.test_bad_upstream import DOCUMENT
 from tests.support.fakes import Send, answer
 from tests.support.gateway import ASK, MIB, TOKEN, GatewayTestCase, request
@@ -58,7 +58,7 @@ class AddressTests(GatewayTestCase):
             length=0,
             peer="192.0.2.1",
         )
-        return client_address(head, behind_proxy=True)
+        return ClientAddresses(behind_proxy=True).of(head)
 
     def test_what_the_client_wrote_before_the_proxy_does_not_count(self) -> None:
         self.assertEqual(self.address(b"6.6.6.6, 198.51.100.7"), "198.51.100.7")

@@ -15,6 +15,7 @@ from bridge.domain.records import (
     LegRecorded,
     ModelThoughtRecorded,
     Record,
+    StoredObjectRecorded,
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
@@ -177,6 +178,19 @@ class Maker:
             outcome="completed",
         )
 
+    def stored(self, start: InterceptionStarted, object_id: str) -> StoredObjectRecorded:
+        """Return that the provider keeps what it answered."""
+        at = start.at + timedelta(seconds=2)
+        return StoredObjectRecorded(
+            id=self.id(at),
+            day=start.day,
+            at=at,
+            interception_id=start.id,
+            object_id=object_id,
+            provider_name=start.provider_name,
+            initiator_id=start.initiator_id,
+        )
+
     def audit(self, at: datetime = START, **members: object) -> AuditRecorded:
         """Return a row of the audit log."""
         identifier = self.id(at)
@@ -205,6 +219,7 @@ class Maker:
             self.tool(start, f"call-{start.id}"),
             self.tokens(start),
             self.leg(start),
+            self.stored(start, f"resp_{start.id}"),
             self.ended(start),
         ]
 

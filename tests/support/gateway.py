@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from bridge.assembly import DIALECTS
 from bridge.bodies import BodyMemory
-from bridge.dialects.messages.dialect import Messages
 from bridge.domain.errors import Unauthenticated, Unavailable
 from bridge.domain.identity import Actor, Role, Scope, Secret
-from bridge.domain.interception import Api
+from bridge.domain.interception import Ending, Interception
 from bridge.domain.records import (
     AuditRecorded,
     InterceptionEnded,
@@ -23,14 +23,18 @@ from bridge.domain.records import (
     Record,
     TokenUsageRecorded,
 )
-from bridge.intercept.interceptor import Interceptor, ReadingLimits
+from bridge.intercept.exchange import ReadingLimits
+from bridge.intercept.interceptor import Interceptor
 from bridge.journal.format import encode_body
 from bridge.policy.admission import Admission
+from bridge.policy.stored_objects import StoredObjects
 from bridge.providers.anthropic import Anthropic
+from bridge.providers.interface import Provider
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.relay import RelayLimits
+from bridge.web.addresses import ClientAddresses
 from bridge.web.exchanges import Upstream
 from bridge.web.gateway import Gateway
 from bridge.web.health import Health
@@ -165,6 +169,7 @@ class GatewayTestCase(TestCase):
     max_event_bytes = MIB
     actor_headers: tuple[str, str] | None = None
     keys: Sequence[str] = (KEY,)
+    upstream_options: Mapping[str, Any] = {}
 
     async def start(self, script: Script = (), *, begin: str = BODY, path: str = "") -> None:
         """Start an upstream with `script` and a gateway in front of it, called anthropic."""
@@ -177,9 +182,7 @@ class GatewayTestCase(TestCase):
         """Start a gateway in front of whatever is at `base_url`."""
         self.journal = MemoryJournal()
         self.tokens = KnownTokens()
-        provider = Anthropic(
-            name="anthropic", base_url=base_url, keys=[Secret(key) for key in self.keys]
-        )
+        provider = self.provider(base_url, [Secret(key) for key in self.keys])
         client = UpstreamClient(
             origin=provider.origin,
             reactor=reactor,
@@ -200,21 +203,36 @@ class GatewayTestCase(TestCase):
             limits=self.relay_limits,
             reading_limits=ReadingLimits(max_event=self.max_event_bytes, max_document=4 * MIB),
         )
+        self.stored_elsewhere: set[tuple[UUID, str, str]] = set()
+        """Objects that only the store knows: user, provider, id."""
+        self.stored = StoredObjects(made_by=self._made_by)
         self.refusals = Refusals(append=self.journal.append, clock=reactor)  # type: ignore[arg-type]
         gateway = Gateway(
             upstreams=[
-                Upstream(provider=provider, client=client, actor_headers=self.actor_headers)
+                Upstream(
+                    provider=provider,
+                    client=client,
+                    actor_headers=self.actor_headers,
+                    **self.upstream_options,
+                )
             ],
-            dialects={Api.MESSAGES: Messages()},
+            dialects=DIALECTS,
             directory=self.tokens,
             allow_byok=self.allow_byok,
             enabled=self.enabled,
             max_body_bytes=self.max_body_bytes,
             admission=self.admission,
-            recorder=Recorder(journal=self.journal, levels=Levels(), clock=reactor),  # type: ignore[arg-type]
+            recorder=Recorder(
+                journal=self.journal,
+                levels=Levels(),
+                clock=reactor,  # type: ignore[arg-type]
+                on_end=self._ended,
+            ),
             refusals=self.refusals,
             interceptor=self.interceptor,
             reactor=reactor,
+            addresses=ClientAddresses(behind_proxy=False),
+            stored=self.stored,
         )
         management = Router()
         Health(not_ready=lambda: None).serve_on(management)
@@ -230,6 +248,17 @@ class GatewayTestCase(TestCase):
         self.port: int = listening.getHost().port
         self._clients: list[RawClient] = []
         self.addCleanup(self._close_clients)
+
+    def provider(self, base_url: str, keys: Sequence[Secret]) -> Provider:
+        """Return the provider that is served."""
+        return Anthropic(name="anthropic", base_url=base_url, keys=keys)
+
+    def _ended(self, interception: Interception, ending: Ending) -> None:
+        if interception.stores and ending.response_id:
+            self.stored.note(interception.actor.id, interception.provider_name, ending.response_id)
+
+    async def _made_by(self, user: UUID, provider: str, object_ids: Collection[str]) -> bool:
+        return all((user, provider, each) in self.stored_elsewhere for each in object_ids)
 
     async def connect(self) -> RawClient:
         """Return a new connection to the gateway."""

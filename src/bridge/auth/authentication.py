@@ -15,7 +15,9 @@ none                   none              none              401, and says what to
 =====================  ================  ================  =====================================
 
 1. or, in this order, X-Coder-AI-Governance-Token, Coder-Session-Token.
-2. `prefer` chooses when both are the user's own.
+2. The provider says which headers may hold a credential of the user's own, and which counts when
+   several do: X-Api-Key then Authorization at Anthropic, Authorization alone at OpenAI, where a
+   stray X-Api-Key just stays here.
 3. Bring-your-own-key is asked for by giving the token its own header; a provider key that merely
    lies in the environment beside it never pays for the organisation's requests.
 """
@@ -34,6 +36,7 @@ TOKEN_HEADERS = (b"x-ai-bridge-token", b"x-coder-ai-governance-token", b"coder-s
 """Headers of our own for the token, the first one that holds anything counts."""
 AUTHORIZATION = b"authorization"
 API_KEY = b"x-api-key"
+AZURE_KEY = b"api-key"
 
 NOTHING_SENT = (
     "No AI Bridge token was sent. Set your client's API key (for example ANTHROPIC_AUTH_TOKEN, "
@@ -50,7 +53,7 @@ NO_OWN_KEYS = (
     "Authorization: Bearer or X-Api-Key."
 )
 
-_CREDENTIAL_HEADERS = (*TOKEN_HEADERS, AUTHORIZATION, API_KEY)
+_CREDENTIAL_HEADERS = (*TOKEN_HEADERS, AUTHORIZATION, API_KEY, AZURE_KEY)
 _ALWAYS_REMOVED = frozenset(_CREDENTIAL_HEADERS)
 
 
@@ -82,7 +85,7 @@ def authenticate(
     directory: Directory,
     *,
     allow_byok: bool,
-    prefer: bytes = API_KEY,
+    own_headers: Sequence[bytes] = (API_KEY, AUTHORIZATION),
 ) -> Authenticated:
     """Return who sends a request with `headers`.
 
@@ -90,8 +93,7 @@ def authenticate(
         headers: values in order, by lower-case name.
         directory: who knows the tokens.
         allow_byok: whether users may bring a provider credential of their own.
-        prefer: which header wins when the user's own credential is in both: `x-api-key`, or
-            `authorization` for providers that know no other.
+        own_headers: which headers may hold such a credential, the first one that does counts.
 
     Raises:
         BadRequest: a credential header is given twice.
@@ -104,7 +106,7 @@ def authenticate(
             raise BadRequest(f"The header {name.decode().title()} was given more than once.")
     own = next((value for name in TOKEN_HEADERS if (value := _value(headers, name))), b"")
     actor = directory.identify((own or _shared(headers)).decode("latin-1"))
-    credential = _user_credential(headers, prefer) if own else None
+    credential = _user_credential(headers, own_headers) if own else None
     if credential is not None and not allow_byok:
         raise Forbidden(NO_OWN_KEYS)
     return Authenticated(
@@ -129,10 +131,9 @@ def _shared(headers: Mapping[bytes, Sequence[bytes]]) -> bytes:
 
 
 def _user_credential(
-    headers: Mapping[bytes, Sequence[bytes]], prefer: bytes
+    headers: Mapping[bytes, Sequence[bytes]], own_headers: Sequence[bytes]
 ) -> UserCredential | None:
-    other = AUTHORIZATION if prefer == API_KEY else API_KEY
-    for name in (prefer, other):
+    for name in own_headers:
         value = _value(headers, name)
         if not value or contains_token_shape(value):
             continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bridge.config import options
 from bridge.config.document import Node
-from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, Kind
+from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, Kind, choice
 from bridge.config.settings import problem
 from bridge.config.sources import INDEXED_PROVIDER, PROVIDER_PATHS, suggestion
 from bridge.domain.identity import Secret
@@ -17,18 +19,37 @@ T = TypeVar("T")
 FIELDS: Mapping[str, str] = {
     "name": "Lower-case letters, digits and single dashes; the first segment of the provider's "
     "paths. The type, when left out.",
-    "type": "anthropic or demo; openai, bedrock and copilot are accepted, with a warning that "
-    "this version does not serve them.",
+    "type": "anthropic, openai, copilot or demo; bedrock is accepted, with a warning that this "
+    "version does not serve it.",
     "base_url": "Where the provider is; the type's own address, when left out.",
     "key": "Our credential: a text, ${VARIABLE} or file:/path. Without one, users must bring "
     "their own.",
     "keys": "Several credentials in order of preference, instead of key.",
+    "key_header": "Header that carries our credential: authorization (as Bearer), x-api-key, or "
+    "api-key as Azure wants it. The type's own, when left out.",
+    "organization": "OpenAI organisation on whose account our key asks.",
+    "project": "OpenAI project on whose account our key asks.",
     "send_actor_headers": "Overrides aibridge.send_actor_headers for this provider.",
+    "stored_objects": "Overrides aibridge.stored_objects for this provider.",
+    "forward_scope_headers": "Overrides aibridge.forward_scope_headers for this provider.",
+    "include_usage": "Whether token counts are asked for on chat streams whose client does not; "
+    "true unless the provider refuses stream_options.",
 }
 """The fields of an entry, with their documentation."""
+_KEY_HEADER = choice("authorization", "x-api-key", "api-key")
 _BEDROCK_FIELDS = frozenset(
     {"region", "access_key", "access_key_secret", "model", "small_fast_model"}
 )
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{1,200}", text):
+        msg = "must be one word of printable ASCII characters"
+        raise ValueError(msg)
+    return text
+
+
+_ACCOUNT = Kind(name="text", parse=_account, show=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +66,12 @@ class Entry:
     keys: tuple[Secret, ...] | None = None
     """Empty when a key was written but is empty."""
     send_actor_headers: bool | None = None
+    key_header: str | None = None
+    organization: str | None = None
+    project: str | None = None
+    stored_objects: str | None = None
+    forward_scope_headers: bool | None = None
+    include_usage: bool | None = None
 
 
 def entries_in_document(document: Node, problems: list[str]) -> tuple[Entry, ...] | None:
@@ -99,6 +126,12 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         region=reader.get("region", TEXT) or None,
         keys=reader.keys(),
         send_actor_headers=reader.get("send_actor_headers", BOOLEAN),
+        key_header=reader.get("key_header", _KEY_HEADER),
+        organization=reader.get("organization", _ACCOUNT),
+        project=reader.get("project", _ACCOUNT),
+        stored_objects=reader.get("stored_objects", options.STORED_OBJECTS.kind),
+        forward_scope_headers=reader.get("forward_scope_headers", BOOLEAN),
+        include_usage=reader.get("include_usage", BOOLEAN),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -13,10 +14,12 @@ from bridge.domain.identity import Secret, hint
 from bridge.domain.units import format_duration, format_size, parse_duration, parse_size
 
 T = TypeVar("T")
+Network = IPv4Network | IPv6Network
 
 _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "off", "0", "f", "n"})
 _WHOLE = re.compile(r"-?\d{1,18}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _YAML_TYPES = {
     bool: "a truth value", int: "a number", float: "a number", str: "a text", list: "a list",
@@ -119,6 +122,39 @@ def size(minimum: int) -> Kind[int]:
     return Kind(name="size", parse=parse, show=format_size, accepts=(str, int))
 
 
+def networks() -> Kind[tuple[Network, ...]]:
+    """Return the kind of lists of addresses and networks, e.g. `10.0.0.0/8, 127.0.0.1`."""
+
+    def from_list(items: list[str]) -> tuple[Network, ...]:
+        return tuple(_network(item) for item in _listed(items))
+
+    return Kind(
+        name="address, network or list of them",
+        parse=lambda text: from_list(text.split(",")),
+        show=lambda value: ", ".join(map(str, value)),
+        from_list=from_list,
+    )
+
+
+def header_names() -> Kind[tuple[str, ...]]:
+    """Return the kind of lists of HTTP header names; they are kept in lower case."""
+
+    def from_list(items: list[str]) -> tuple[str, ...]:
+        names = tuple(item.lower() for item in _listed(items))
+        for name in names:
+            if not _HEADER_NAME.fullmatch(name):
+                msg = f"{name!r} is not the name of a header"
+                raise ValueError(msg)
+        return names
+
+    return Kind(
+        name="header name or list of them",
+        parse=lambda text: from_list(text.split(",")),
+        show=", ".join,
+        from_list=from_list,
+    )
+
+
 def load_secret_text(text: str) -> str:
     """Return `text`, or what the file holds if it is `file:/path`, without trailing newlines.
 
@@ -190,6 +226,32 @@ def show_base_url(url: str) -> str:
     return f"{scheme}://***@{tail}" if at and slashes else f"{at and '***@'}{tail}"
 
 
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        msg = f"{text!r} is not an IP address or network"
+        raise ValueError(msg) from None
+
+
+def _parse_proxy(text: str) -> Secret:
+    if not text.strip():
+        return Secret("")
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "http" or not parts.hostname or port == 0 or parts.path not in ("", "/"):
+        msg = "must be a proxy's address such as http://proxy.example:3128"
+        raise ValueError(msg)
+    return Secret(text)
+
+
+def _show_proxy(value: Secret) -> str:
+    return show_base_url(value.reveal())
+
+
 def _parse_database(text: str) -> Secret:
     dsn = load_secret_text(text)
     if dsn != "embedded":
@@ -255,6 +317,7 @@ TEXTS: Kind[tuple[str, ...]] = Kind(
     name="text or list of texts", parse=_parse_list, show=", ".join, from_list=_listed
 )
 SECRET: Kind[Secret] = Kind(name="secret", parse=parse_secret, show=repr, secret=True)
+PROXY: Kind[Secret] = Kind(name="proxy address", parse=_parse_proxy, show=_show_proxy, secret=True)
 DATABASE: Kind[Secret] = Kind(
     name="database address", parse=_parse_database, show=show_database, secret=True
 )

@@ -11,11 +11,14 @@ from bridge.config.kinds import (
     DATABASE,
     DIRECTORY,
     OPTIONAL_TEXT,
+    PROXY,
     SECRET,
     TEXT,
     TEXTS,
     choice,
     duration,
+    header_names,
+    networks,
     size,
     whole,
 )
@@ -53,6 +56,24 @@ RUN_AS = Option(
 BEHIND_PROXY = Option(
     path="behind_proxy", kind=BOOLEAN, default=False,
     doc="A TLS-terminating proxy stands in front, so plain listening off loopback is meant.",
+)
+TRUSTED_PROXIES = Option(
+    path="trusted_proxies", kind=networks(), default=(),
+    doc="Addresses and networks of proxies whose X-Forwarded-For is believed; with none, "
+    "behind_proxy believes whoever connects.",
+)
+HTTPS_PROXY = Option(
+    path="https_proxy", kind=PROXY, default=Secret(""), empty=True,
+    fallback_environment=("HTTPS_PROXY", "https_proxy"),
+    doc='Proxy through which providers are reached by https, e.g. http://proxy:3128; "" for none.',
+)
+NO_PROXY = Option(
+    path="no_proxy", kind=TEXTS, default=(), fallback_environment=("NO_PROXY", "no_proxy"),
+    doc="Hosts, .domains, addresses and networks that are reached without the proxy; * for all.",
+)
+CA_FILE = Option(
+    path="ca_file", kind=TEXT, default="", empty=True,
+    doc='Certificates (PEM) that are trusted besides the system\'s, for providers; "" for none.',
 )
 INSECURE = Option(
     path="insecure", kind=BOOLEAN, default=False,
@@ -104,6 +125,20 @@ ACTOR_HEADER_USERNAME = Option(
     path="aibridge.actor_header_username", kind=TEXT, empty=True,
     default="X-AI-Bridge-Actor-Metadata-Username",
     doc='Name of the header that carries the user\'s name; "" leaves it out.',
+)
+STORED_OBJECTS = Option(
+    path="aibridge.stored_objects", kind=choice("own", "all", "off"), default="own",
+    doc="Which responses and conversations kept by a provider are reachable with our key: a "
+    "user's own, all, or none; a provider may override it.",
+)
+FORWARD_SCOPE_HEADERS = Option(
+    path="aibridge.forward_scope_headers", kind=BOOLEAN, default=False,
+    doc="Let users name organisation, project or workspace beside our key, and not only beside "
+    "their own; a provider may override it.",
+)
+DENY_HEADERS = Option(
+    path="aibridge.deny_headers", kind=header_names(), default=(),
+    doc="Request headers that never go to providers, besides those that are known to say too much.",
 )
 MAX_CONCURRENCY = Option(
     path="aibridge.max_concurrency", kind=whole(), default=0,

@@ -14,6 +14,7 @@ from bridge.config.listening import Listener, listener_from
 from bridge.config.settings import ProviderSettings, Value, problem
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+from bridge.upstream.trust import certificates_in
 
 Values = Mapping[Option[Any], Value[Any]]
 
@@ -187,6 +188,12 @@ def _files(values: Values) -> Iterator[str]:
     human, machine = values[options.LOG_HUMAN], values[options.LOG_JSON]
     if human.value not in _DEVICES and human.value == machine.value:
         yield _about(machine, human, f"must be another file than {human.path}")
+    authorities: Value[str] = values[options.CA_FILE]
+    if authorities.value:
+        try:
+            certificates_in(Path(authorities.value))
+        except ValueError as e:
+            yield problem(authorities.path, str(e), authorities.origin)
     directory: Value[Path] = values[options.DATA_DIR]
     if str(directory.value).startswith("~"):
         yield problem(directory.path, "must be written out, without ~", directory.origin)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.config import options
 from bridge.config.document import Node
@@ -14,6 +14,8 @@ from bridge.config.settings import KNOWN_TYPES, ProviderSettings, Value, problem
 from bridge.config.sources import suggestion
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LONGEST_NAME = 63
@@ -73,8 +75,8 @@ def providers_from(
     for established in _established(values, anthropic_always=nobody_said, problems=problems):
         _join(entries, established, problems)
     _refuse_doubles(entries, problems)
-    send = bool(values[options.SEND_ACTOR_HEADERS].value)
-    return tuple(_settled(entry, send) for entry in entries)
+    _refuse_foreign_fields(entries, problems)
+    return tuple(_settled(entry, values) for entry in entries)
 
 
 def _named(entry: Entry, problems: list[str]) -> Entry:
@@ -226,20 +228,44 @@ def _bedrock_url(region: str) -> str:
     return f"https://bedrock-runtime.{region}.amazonaws.com"
 
 
-def _settled(entry: Entry, send_actor_headers: bool) -> ProviderSettings:
+def _refuse_foreign_fields(entries: Sequence[Entry], problems: list[str]) -> None:
+    """Note fields that the entry's type has no use for."""
+    for entry in entries:
+        foreign = {
+            "key_header": entry.type not in ("anthropic", "openai") and entry.key_header,
+            "organization": entry.type != "openai" and entry.organization,
+            "project": entry.type != "openai" and entry.project,
+        }
+        for name, given in foreign.items():
+            if given:
+                sentence = f"has no meaning for a provider of the type {entry.type}"
+                problems.append(problem(f"{entry.label}.{name}", sentence, entry.origin))
+
+
+def _settled(entry: Entry, values: Values) -> ProviderSettings:
     """Return the provider with its type's defaults for what was left out."""
     base_url = entry.base_url
     if base_url is None and entry.type == "bedrock" and entry.region:
         base_url = _bedrock_url(entry.region)
     if base_url is None:
         base_url = _BASE_URLS.get(entry.type or "", "")
-    given = entry.send_actor_headers
+
+    def said(own: T | None, option: Option[T]) -> T:
+        everywhere: T = values[option].value
+        return everywhere if own is None else own
+
     return ProviderSettings(
         name=entry.name or "",
         type=entry.type or "",
         base_url=base_url.rstrip("/"),
         keys=entry.keys or (),
-        send_actor_headers=send_actor_headers if given is None else given,
+        send_actor_headers=said(entry.send_actor_headers, options.SEND_ACTOR_HEADERS),
+        key_header=entry.key_header or "",
+        organization=entry.organization or "",
+        project=entry.project or "",
+        stored_objects=said(entry.stored_objects, options.STORED_OBJECTS),
+        forward_scope_headers=said(entry.forward_scope_headers, options.FORWARD_SCOPE_HEADERS),
+        include_usage=entry.include_usage is not False,
         origin=entry.origin,
         label=entry.label,
     )

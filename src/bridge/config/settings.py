@@ -11,7 +11,7 @@ from bridge.domain.identity import Secret
 
 T = TypeVar("T")
 
-SERVED_TYPES = frozenset({"anthropic", "demo"})
+SERVED_TYPES = frozenset({"anthropic", "openai", "copilot", "demo"})
 """Provider types that this version serves."""
 KNOWN_TYPES = ("anthropic", "openai", "bedrock", "copilot", "demo")
 
@@ -56,6 +56,14 @@ class ProviderSettings:
     keys: tuple[Secret, ...]
     """Our credentials in order of preference; empty means own keys only."""
     send_actor_headers: bool
+    key_header: str
+    """Lower-case name of the header in which our credential is sent; "" for the type's own."""
+    organization: str
+    project: str
+    stored_objects: str
+    """own, all or off."""
+    forward_scope_headers: bool
+    include_usage: bool
     origin: str
     """Where it was declared."""
     label: str = ""

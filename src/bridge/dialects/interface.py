@@ -22,6 +22,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None
     """The human's last prompt; None when this turn holds none."""
     correlating_tool_call_id: str | None
+    stores: bool = False
+    """Whether the provider is asked to keep the answer, to be fetched by its id later."""
     session_hints: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Texts in the body that may identify the client's session, e.g. `metadata.user_id`."""
     references: Sequence[str] = ()
@@ -94,10 +96,6 @@ class Passage(Protocol):
 
     def finish(self) -> bytes:
         """Say that upstream has ended; return what was kept back of an event that never was."""
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether what the client has got so far is whole events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

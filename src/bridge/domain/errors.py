@@ -70,6 +70,13 @@ class NotFound(BridgeError):
     code = "not_found"
 
 
+class UpgradeRefused(BridgeError):
+    """Another protocol was asked for on this connection; clients then speak HTTP at once."""
+
+    status = 426
+    code = "upgrade_refused"
+
+
 class PayloadTooLarge(BridgeError):
     """The body is over the limit."""
 

@@ -67,6 +67,8 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None
     bytes_in: int
     """Bytes of the client's request body as it came."""
+    stores: bool = False
+    """Whether the answer is an object that the provider keeps under the organisation's key."""
     partially_observed: bool = False
     metadata: Mapping[str, object] = msgspec.field(default_factory=dict)
     """`request_user_agent`, agent ids and the like."""

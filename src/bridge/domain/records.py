@@ -126,6 +126,15 @@ class LegRecorded(Record, frozen=True, kw_only=True, tag="leg"):
     outcome: str
 
 
+class StoredObjectRecorded(Record, frozen=True, kw_only=True, tag="stored_object"):
+    """The provider was asked to keep an object; only who made it may fetch it."""
+
+    interception_id: UUID
+    object_id: str
+    provider_name: str
+    initiator_id: UUID
+
+
 class AuditRecorded(Record, frozen=True, kw_only=True, tag="audit"):
     """Somebody was refused, read another's content, or changed something; `day` is of `id`."""
 
@@ -153,5 +162,6 @@ AnyRecord = (
     | ToolUsageRecorded
     | ModelThoughtRecorded
     | LegRecorded
+    | StoredObjectRecorded
     | AuditRecorded
 )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
-import msgspec
 import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bridge.deferreds import shielded
-from bridge.dialects.interface import Dialect, Reading
+from bridge.dialects.interface import Passage, Reading
 from bridge.domain.errors import (
     BridgeError,
     InternalError,
@@ -23,58 +21,16 @@ from bridge.domain.errors import (
 from bridge.domain.identity import Actor
 from bridge.domain.interception import EndState, Interception
 from bridge.domain.observations import Observation
+from bridge.intercept.exchange import Exchange, ReadingLimits
 from bridge.intercept.outcome import Seen, ending_of, leg_of, state_of
 from bridge.intercept.tap import LogOfOne, Tap
-from bridge.recording.recorder import Recording
-from bridge.upstream.client import Outgoing, Response, UpstreamClient
-from bridge.upstream.relay import Downstream, Finish, Relay, RelayLimits
-from bridge.wire.headers import Header, first, media_type, response_headers
+from bridge.upstream.client import Response
+from bridge.upstream.relay import Finish, Relay, RelayLimits
+from bridge.wire.headers import first, media_type, response_headers
 
 _log = structlog.get_logger("bridge.interception")
 
 _NOTHING_READ = Reading()
-
-
-class Answer(Downstream, Protocol):
-    """The client's side of an exchange."""
-
-    def start(
-        self, *, status: int, phrase: bytes, headers: Sequence[Header], length: int | None
-    ) -> None:
-        """Send the head."""
-
-    def refuse(self, error: BridgeError, body: bytes) -> None:
-        """Send an error of ours as the whole answer; nothing has been started."""
-
-    def finish(self) -> None:
-        """End the answer as HTTP says it should."""
-
-    def cut(self) -> None:
-        """End the answer so that the client sees it is not whole; what is written still goes."""
-
-
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one pass needs."""
-
-    recording: Recording
-    client: UpstreamClient
-    outgoing: Outgoing
-    dialect: Dialect | None
-    """Reads the answer; None for passthrough."""
-    error_dialect: Dialect
-    """Shapes our own errors."""
-    answer: Answer
-    request_id: str
-    started: float
-    """When the request had come in, in the clock's seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingLimits:
-    """What of an answer is kept for reading, in bytes."""
-
-    max_event: int
-    max_document: int
 
 
 class Interceptor:
@@ -213,6 +169,7 @@ class _Run:
         self._response = response
         self._tap = self._tap_for(response)
         answer = self._exchange.answer
+        passage = self._passage_for(response)
         relay = self._relay = Relay(
             downstream=answer,
             length=response.length,
@@ -222,12 +179,13 @@ class _Run:
             clock=self._clock,
             started=self._exchange.started,
             limits=self._limits,
+            passage=passage,
         )
         answer.start(
             status=response.status,
             phrase=response.phrase,
             headers=response_headers(response.headers),
-            length=response.length,
+            length=response.length if passage is None else None,
         )
         response.deliver(relay)
         finish = await relay.done
@@ -247,6 +205,7 @@ class _Run:
                         await self._break_off(error, EndState.UPSTREAM_ERROR)
                         return
                     await shielded(self._end_answer())
+                self._write_rest()
                 answer.finish()
             case Finish.STOPPED:
                 if self._aborted_with is not None:
@@ -284,9 +243,19 @@ class _Run:
             self._relay.count_in(event)
         self._end(state, status=self._status(), error=error)
         await shielded(self._recording.durable())
+        self._write_rest()
         if event:
             self._exchange.answer.write(event)
         self._exchange.answer.cut()
+
+    def _write_rest(self) -> None:
+        rest = self._relay.take_rest() if self._relay is not None else b""
+        if rest:
+            self._exchange.answer.write(rest)
+
+    def _passage_for(self, response: Response) -> Passage | None:
+        make = self._exchange.passage
+        return make() if make is not None and self._streaming and response.status == 200 else None
 
     def _tap_for(self, response: Response) -> Tap | None:
         dialect = self._exchange.dialect

@@ -10,6 +10,9 @@ from bridge.domain.identity import Credential, UserCredential
 from bridge.domain.interception import Api, Traffic
 from bridge.wire.headers import Header
 
+GET = frozenset({b"GET", b"HEAD"})
+POST = frozenset({b"POST"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -23,6 +26,13 @@ class Route:
     """The dialect of an intercepted route; None for passthrough."""
     subtree: bool = False
     """Whether the `*` at the end of the pattern stands for any number of segments, not just one."""
+    stored: bool = False
+    """Whether the first segment that `*` stands for is the id of an object that the provider keeps,
+    and under the organisation's key keeps for everybody."""
+    builds_on_stored: bool = False
+    """Whether the body of a passthrough may name such objects, as one of the Responses API does."""
+    makes_stored: bool = False
+    """Whether the answer of a passthrough names such an object that has just been made."""
 
     def matches(self, path: bytes) -> bool:
         """Return whether `path`, raw and safe, is this route's."""
@@ -36,6 +46,13 @@ class Route:
             and rest.strip(b"/") != b""
         )
 
+    def stored_id(self, path: bytes) -> str | None:
+        """Return the id of the kept object that `path` is about, None when it is about none."""
+        if not self.stored:
+            return None
+        rest = path[len(self.pattern) - 1 :]
+        return rest.partition(b"/")[0].decode("ascii")
+
 
 class Provider(Protocol):
     """A configured upstream. Knows no API's JSON, and nothing of recording."""
@@ -43,10 +60,6 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """The configured instance, first segment of its paths."""
-
-    @property
-    def family(self) -> str:
-        """Wire family: what the `provider` column says."""
 
     @property
     def origin(self) -> str:
@@ -60,6 +73,13 @@ class Provider(Protocol):
     def routes(self) -> Sequence[Route]:
         """Everything that may be asked; the rest is 404."""
 
+    @property
+    def own_headers(self) -> Sequence[bytes]:
+        """Lower-case names of the headers that may hold a user's own credential, best first."""
+
+    def family(self, api: Api | None) -> str:
+        """Return the wire family, what the `provider` column says, of a request in `api`."""
+
     def target(self, path_and_query: bytes) -> bytes:
         """Return the target upstream for what came after the provider's name, byte for byte."""
 
@@ -71,4 +91,4 @@ class Provider(Protocol):
         """
 
     def headers(self, own: Credential) -> Sequence[Header]:
-        """Return what is sent upstream to authenticate."""
+        """Return what is sent upstream to authenticate, and to say on whose account."""

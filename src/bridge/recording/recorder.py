@@ -20,6 +20,7 @@ from bridge.domain.records import (
     LegRecorded,
     ModelThoughtRecorded,
     Record,
+    StoredObjectRecorded,
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
@@ -156,6 +157,8 @@ class Recording:
             self._write_apart(details)
             details = []
         own: list[Record] = [] if leg is None else [self._leg(leg)]
+        if self.interception.stores and ending.response_id:
+            own.append(self._stored(ending.response_id))
         try:
             self.write([*details, *own, self._ended(ending)], final=True)
         except Unavailable:
@@ -270,6 +273,18 @@ class Recording:
             ttfb_ms=leg.ttfb_ms,
             duration_ms=leg.duration_ms,
             outcome=leg.outcome,
+        )
+
+    def _stored(self, object_id: str) -> StoredObjectRecorded:
+        now = self._clock.seconds()
+        return StoredObjectRecorded(
+            id=uuid7(now),
+            day=day_of(self.interception.id),
+            at=utc(now),
+            interception_id=self.interception.id,
+            object_id=object_id,
+            provider_name=self.interception.provider_name,
+            initiator_id=self.interception.actor.id,
         )
 
     def _ended(self, ending: Ending) -> InterceptionEnded:

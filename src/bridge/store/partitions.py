@@ -24,6 +24,7 @@ TABLES = (
     "aibridge_tool_usages",
     "aibridge_model_thoughts",
     "aibridge_legs",
+    "aibridge_stored_objects",
     "audit_log",
     INTERCEPTIONS,
 )

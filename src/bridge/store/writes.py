@@ -26,6 +26,7 @@ from bridge.store.writes_sql import (
     LEGS,
     MARK_SESSIONS,
     MODEL_THOUGHTS,
+    STORED_OBJECTS,
     TOKEN_USAGES,
     TOOL_USAGES,
 )
@@ -38,6 +39,7 @@ _INSERTS = (
     (TOOL_USAGE, TOOL_USAGES),
     ("model_thought", MODEL_THOUGHTS),
     ("leg", LEGS),
+    ("stored_object", STORED_OBJECTS),
     ("audit", AUDIT),
 )
 

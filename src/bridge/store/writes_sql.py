@@ -220,6 +220,16 @@ LEGS = _details(
     ),
 )
 
+STORED_OBJECTS = """
+INSERT INTO aibridge_stored_objects
+    (id, interception_id, day, object_id, provider_name, initiator_id, created_at)
+SELECT r.id, r.interception_id, {day}, r.object_id, r.provider_name, r.initiator_id, r.at
+FROM jsonb_to_recordset(%s::jsonb) AS r(
+    id uuid, interception_id uuid, object_id text, provider_name text, initiator_id uuid,
+    at timestamptz)
+ON CONFLICT DO NOTHING
+"""
+
 AUDIT = """
 INSERT INTO audit_log (id, day, created_at, action, actor_id, actor_name, token_id, target, status,
                        reason, source, detail, count)

@@ -15,12 +15,14 @@ from weakref import WeakSet
 from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
+from bridge.upstream.proxy import Proxy
 from bridge.wire.headers import Header
 
 HIDDEN_ENCODING = b"x-aibridge-content-encoding"
@@ -116,13 +118,18 @@ class ExactAgent(Agent):
         pool: Pool,
         tls: IPolicyForHTTPS,
         connect_seconds: float,
+        proxy: Proxy | None = None,
     ) -> None:
-        """Talk to `origin` (`https://host:port`)."""
+        """Talk to `origin` (`https://host:port`), through `proxy` if it is for that."""
         super().__init__(reactor, contextFactory=tls, connectTimeout=connect_seconds, pool=pool)
         self._pool_of_ours = pool
         self._origin = URI.fromBytes(origin)
         self._key = (self._origin.scheme, self._origin.host, self._origin.port)
         self._endpoint = self._getEndpoint(self._origin)
+        host, port = self._origin.host.decode("ascii"), self._origin.port
+        if proxy is not None and self._origin.scheme == b"https" and proxy.is_for(host, port):
+            tunnel = proxy.endpoint(host, port, reactor=reactor, connect_seconds=connect_seconds)
+            self._endpoint = wrapClientTLS(tls.creatorForNetloc(self._origin.host, port), tunnel)
         self.host = self._computeHostValue(*self._key)
         """Value of the Host header."""
 

@@ -33,6 +33,7 @@ from bridge.upstream.agents import (
     SentHeaders,
     build_client,
 )
+from bridge.upstream.proxy import Proxy
 from bridge.wire.headers import Header
 
 _log = structlog.get_logger("bridge.upstream")
@@ -88,6 +89,7 @@ class UpstreamClient:
         first_byte_seconds: float,
         keepalive_seconds: float,
         tls: IPolicyForHTTPS | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         """Make a client; nothing is connected yet.
 
@@ -98,6 +100,7 @@ class UpstreamClient:
             first_byte_seconds: limit from the request to the answer's head.
             keepalive_seconds: how long an unused connection is kept.
             tls: whom to trust; the platform's certificate authorities when None.
+            proxy: through which https is spoken, unless it says otherwise; None for none.
         """
         self._reactor = reactor
         self._connect_seconds = connect_seconds
@@ -110,6 +113,7 @@ class UpstreamClient:
             pool=self._pool,
             tls=tls if tls is not None else BrowserLikePolicyForHTTPS(),
             connect_seconds=connect_seconds,
+            proxy=proxy,
         )
 
     async def send(self, outgoing: Outgoing) -> Response:

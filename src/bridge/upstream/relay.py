@@ -2,6 +2,7 @@
 
 It knows nothing of what the bytes mean. A look at each chunk says whether it ends the answer; such
 a chunk, and one that completes the announced length, is held until the end has been written down.
+Between the look and the client the bytes may go through a passage, which leaves some of them out.
 """
 
 from __future__ import annotations
@@ -57,6 +58,16 @@ class Downstream(Protocol):
         """Forget the producer."""
 
 
+class Passage(Protocol):
+    """What bytes go through on their way to the client; see the dialects."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take upstream's next bytes; return what the client gets now."""
+
+    def finish(self) -> bytes:
+        """Say that upstream has ended; return what was kept back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayLimits:
     """Seconds; each ends the relay when it fires."""
@@ -83,6 +94,7 @@ class Relay(TwistedProtocol):
         clock: IReactorTime,
         started: float,
         limits: RelayLimits,
+        passage: Passage | None = None,
     ) -> None:
         """Get ready for the body.
 
@@ -95,6 +107,7 @@ class Relay(TwistedProtocol):
             clock: for the limits.
             started: when the exchange began, in the clock's seconds.
             limits: how long to wait for what.
+            passage: what the bytes go through; None for as they came.
         """
         self.done: Deferred[Finish] = Deferred(lambda _: self.stop())
         self.bytes_from_upstream = 0
@@ -111,8 +124,10 @@ class Relay(TwistedProtocol):
         self._clock = clock
         self._started = started
         self._limits = limits
+        self._passage = passage
+        self._rest = b""
         self._sha256 = hashlib.sha256()
-        self._client_sha256: Any = None
+        self._client_sha256: Any = hashlib.sha256() if passage is not None else None
         self._held: list[bytes] | None = None
         self._lost: Failure | None = None
         self._settled = False
@@ -128,7 +143,10 @@ class Relay(TwistedProtocol):
     @property
     def client_sha256(self) -> str | None:
         """Hex digest of what the client got, when it is not the same."""
-        return self._client_sha256.hexdigest() if self._client_sha256 is not None else None
+        own = self._client_sha256
+        if own is None or own.digest() == self._sha256.digest():
+            return None
+        return str(own.hexdigest())
 
     def stop(self) -> None:
         """Close upstream at once; `done` fires with STOPPED unless it has fired."""
@@ -147,6 +165,11 @@ class Relay(TwistedProtocol):
         self.bytes_to_client += len(event)
         self._last_write = self._clock.seconds()
 
+    def take_rest(self) -> bytes:
+        """Return what the passage kept back to the end; it is counted, and still to be written."""
+        rest, self._rest = self._rest, b""
+        return rest
+
     # From upstream
 
     def connectionMade(self) -> None:
@@ -164,6 +187,8 @@ class Relay(TwistedProtocol):
         self.bytes_from_upstream += len(data)
         self._sha256.update(data)
         last = self._look(data)
+        if self._passage is not None:
+            data = self._passage.feed(data)
         self.bytes_to_client += len(data)
         if self._client_sha256 is not None:
             self._client_sha256.update(data)
@@ -171,13 +196,17 @@ class Relay(TwistedProtocol):
             self._held.append(data)
         elif (last or self.bytes_from_upstream == self._length) and not self.ended:
             self._hold(data)
-        else:
+        elif data:
             self._last_write = self._last_byte
             self._downstream.write(data)
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""
         self._lost = reason
+        if self._passage is not None and not self._settled:
+            self._rest = self._passage.finish()
+            self.bytes_to_client += len(self._rest)
+            self._client_sha256.update(self._rest)
         if self._held is None:
             self._settle(self._how_lost())
 
@@ -216,7 +245,7 @@ class Relay(TwistedProtocol):
         if self._settled or held is None:
             return
         self._last_write = self._clock.seconds()
-        self._downstream.write(b"".join(held))
+        self._downstream.write(b"".join((*held, self.take_rest())))
         if self._lost is not None:
             self._settle(self._how_lost())
             return

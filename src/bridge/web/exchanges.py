@@ -9,16 +9,17 @@ from uuid import UUID
 import msgspec
 
 from bridge.auth.authentication import Authenticated
-from bridge.dialects.interface import RequestSummary
+from bridge.dialects.interface import Adaptation, RequestSummary
 from bridge.domain.clients import client_session_id, detect_client
 from bridge.domain.clock import utc
-from bridge.domain.identity import Credential
+from bridge.domain.identity import Credential, CredentialKind
 from bridge.domain.interception import Interception
+from bridge.policy.stored_objects import StoredAccess
 from bridge.providers.interface import Provider, Route
 from bridge.telemetry.redact import redacted_text
 from bridge.upstream.client import UpstreamClient
 from bridge.web.arrivals import RequestHead
-from bridge.wire.headers import Header, first, request_headers
+from bridge.wire.headers import SCOPE, Header, first, request_headers
 
 _MAX_USER_AGENT = 1_000
 _MAX_MODEL = 500
@@ -32,6 +33,23 @@ class Upstream:
     client: UpstreamClient
     actor_headers: tuple[str, str] | None = None
     """Names of the headers that tell the user's id and name, "" to leave one out; None for none."""
+    staying: frozenset[bytes] = frozenset()
+    """Lower-case names of further request headers that never go upstream."""
+    scope_headers_pass: bool = False
+    """Whether users may say on whose account a request is, beside the organisation's key."""
+    stored_access: StoredAccess = StoredAccess.OWN
+    asks_for_usage: bool = True
+    """Whether a request may be edited so that its answer tells the token counts."""
+
+
+class RequestRead(msgspec.Struct, frozen=True, kw_only=True):
+    """What the body of a request says, and how it must be changed to be of use."""
+
+    summary: RequestSummary
+    adaptation: Adaptation | None = None
+
+
+NOTHING_READ = RequestSummary(model="", streaming=False, prompt=None, correlating_tool_call_id=None)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +76,11 @@ def outgoing_headers(
             for name, value in zip(upstream.actor_headers, values, strict=True)
             if name
         ]
-    remove = authenticated.remove | {name for name, _ in told}
-    passing = request_headers(head.headers, remove=frozenset(remove))
-    return [*passing, *upstream.provider.headers(credential), *told]
+    ours = [*upstream.provider.headers(credential), *told]
+    remove = authenticated.remove | upstream.staying | {name for name, _ in ours}
+    if credential.kind is CredentialKind.CENTRALIZED and not upstream.scope_headers_pass:
+        remove |= SCOPE
+    return [*request_headers(head.headers, remove=remove), *ours]
 
 
 def interception_of(
@@ -86,7 +106,7 @@ def interception_of(
         started_at=utc(started),
         traffic=route.traffic,
         actor=authenticated.actor,
-        provider=asked.upstream.provider.family,
+        provider=asked.upstream.provider.family(route.api),
         provider_name=asked.upstream.provider.name,
         api=route.api,
         method=head.method.decode("latin-1"),
@@ -101,5 +121,7 @@ def interception_of(
         credential_hint=credential.hint,
         prompt=summary.prompt,
         bytes_in=bytes_in,
+        stores=credential.kind is CredentialKind.CENTRALIZED
+        and (summary.stores or route.makes_stored),
         partially_observed=summary.partially_observed,
     )

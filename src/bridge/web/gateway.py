@@ -18,20 +18,37 @@ from twisted.web.server import NOT_DONE_YET
 
 from bridge.auth.authentication import Authenticated, Directory, authenticate
 from bridge.auth.token import contains_token_shape
-from bridge.dialects.interface import Dialect, RequestSummary
-from bridge.domain.errors import BadRequest, BridgeError, Forbidden, NotFound, Unavailable
-from bridge.domain.identity import Scope
+from bridge.dialects.interface import Dialect
+from bridge.domain.errors import (
+    BadRequest,
+    BridgeError,
+    Forbidden,
+    NotFound,
+    Unavailable,
+    UpgradeRefused,
+)
+from bridge.domain.identity import CredentialKind, Scope
 from bridge.domain.ids import uuid7
 from bridge.domain.interception import Api
-from bridge.intercept.interceptor import Exchange, Interceptor
+from bridge.intercept.exchange import Exchange
+from bridge.intercept.interceptor import Interceptor
 from bridge.policy.admission import Admission
+from bridge.policy.stored_objects import StoredObjects
 from bridge.providers.interface import Provider, Route
 from bridge.recording.recorder import Recorder
 from bridge.recording.refusals import Refusals
 from bridge.upstream.client import Outgoing
+from bridge.web.addresses import ClientAddresses
 from bridge.web.answer import ClientAnswer, error_headers
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
-from bridge.web.exchanges import Asked, Upstream, interception_of, outgoing_headers
+from bridge.web.exchanges import (
+    NOTHING_READ,
+    Asked,
+    RequestRead,
+    Upstream,
+    interception_of,
+    outgoing_headers,
+)
 from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.site import BridgeRequest
 from bridge.wire.encodings import decode_body
@@ -63,7 +80,8 @@ class Gateway:
         refusals: Refusals,
         interceptor: Interceptor,
         reactor: Any,
-        behind_proxy: bool = False,
+        addresses: ClientAddresses,
+        stored: StoredObjects,
     ) -> None:
         """Serve `upstreams`.
 
@@ -79,7 +97,8 @@ class Gateway:
             refusals: notes what is refused.
             interceptor: runs the exchanges.
             reactor: time and threads.
-            behind_proxy: take the client's address from X-Forwarded-For.
+            addresses: says where a request comes from.
+            stored: knows who made what a provider keeps.
         """
         self._upstreams = {each.provider.name.encode("ascii"): each for each in upstreams}
         self._dialects = dialects
@@ -93,7 +112,8 @@ class Gateway:
         self._interceptor = interceptor
         self._reactor = reactor
         self._clock: IReactorTime = reactor
-        self._behind_proxy = behind_proxy
+        self._addresses = addresses
+        self._stored = stored
 
     def upstream_at(self, target: bytes) -> tuple[Upstream, bytes] | None:
         """Return the provider that a request target names, and what comes after its name.
@@ -116,6 +136,7 @@ class Gateway:
         Raises:
             Unavailable: switched off, or no token can be known yet.
             NotFound: the path or the method is not served.
+            UpgradeRefused: a WebSocket is asked for.
             BadRequest: the credentials are contradictory.
             Unauthenticated: no good token.
             Forbidden: a token for management, or an own credential that is not allowed.
@@ -129,8 +150,16 @@ class Gateway:
             raise BadRequest("A bridge token belongs in a header, never in the URL.")
         if head.method == b"HEAD" and path in _PROBES:
             return self._arrival(upstream, None, rest, None)
+        if head.method == b"GET" and _asks_for_websocket(upstream.provider, head, path):
+            # Whoever asks falls back to HTTP at once; any other status costs them seconds, or all.
+            raise UpgradeRefused("This path is served over HTTP: POST the request instead.")
         route = _route(upstream.provider, head.method, path)
-        authenticated = authenticate(head.by_name(), self._directory, allow_byok=self._allow_byok)
+        authenticated = authenticate(
+            head.by_name(),
+            self._directory,
+            allow_byok=self._allow_byok,
+            own_headers=upstream.provider.own_headers,
+        )
         if authenticated.actor.scope is not Scope.INFERENCE:
             raise Forbidden(
                 "This token is for management. Make one to send requests with: "
@@ -145,7 +174,7 @@ class Gateway:
         return Refusal(
             status=error.status,
             headers=error_headers(error, request_id.encode("ascii")),
-            body=self._shape(upstream).error_body(error, request_id),
+            body=self._shape_at(upstream, head.target).error_body(error, request_id),
         )
 
     def render(self, request: BridgeRequest) -> int:
@@ -214,12 +243,16 @@ class Gateway:
         """Read, admit, and write down that the request was accepted."""
         route, authenticated = asked.route, asked.authenticated
         assert route is not None and authenticated is not None  # noqa: S101 - see serve
-        provider = asked.upstream.provider
-        dialect = self._dialects[route.api] if route.api is not None else None
-        summary = await self._read(dialect, head, request.body.content)
+        upstream = asked.upstream
+        provider = upstream.provider
+        read = await self._read(upstream, route, head, request.body.content)
         credential = provider.credential(authenticated.user_credential)
+        if credential.kind is CredentialKind.CENTRALIZED:
+            await self._require_own(asked, read.summary.references)
         ticket = self._admission.admit(authenticated.actor)
         try:
+            if read.adaptation is not None:
+                request.body.replace(read.adaptation.body)
             recording = self._recorder.begin(
                 interception_of(
                     identifier=identifier,
@@ -227,7 +260,7 @@ class Gateway:
                     head=head,
                     asked=asked,
                     credential=credential,
-                    summary=summary,
+                    summary=read.summary if route.api is not None else NOTHING_READ,
                     bytes_in=request.body.size,
                 )
             )
@@ -236,15 +269,16 @@ class Gateway:
             raise
         exchange = Exchange(
             recording=recording,
-            client=asked.upstream.client,
+            client=upstream.client,
             outgoing=Outgoing(
                 method=head.method,
                 target=provider.target(asked.path_and_query),
-                headers=outgoing_headers(head, asked.upstream, authenticated, credential),
+                headers=outgoing_headers(head, upstream, authenticated, credential),
                 body=request.body,
             ),
-            dialect=dialect,
-            error_dialect=self._shape(asked.upstream, route),
+            dialect=self._dialect_of_answer(route),
+            passage=read.adaptation.passage if read.adaptation is not None else None,
+            error_dialect=self._shape(upstream, route),
             answer=answer,
             request_id=answer.request_id,
             started=started,
@@ -252,21 +286,45 @@ class Gateway:
         return exchange, ticket
 
     async def _read(
-        self, dialect: Dialect | None, head: RequestHead, body: bytes
-    ) -> RequestSummary:
-        """Return what we need to know of a body; nothing of a passthrough's."""
+        self, upstream: Upstream, route: Route, head: RequestHead, body: bytes
+    ) -> RequestRead:
+        """Return what we need to know of a body; nothing of most passthroughs'."""
+        dialect = self._dialect_of_request(route)
         if dialect is None:
-            return RequestSummary(
-                model="", streaming=False, prompt=None, correlating_tool_call_id=None
-            )
+            return RequestRead(summary=NOTHING_READ)
         encoding = first(head.headers, b"content-encoding") or b""
+        adapts = route.api is not None and upstream.asks_for_usage and not encoding
 
-        def read() -> RequestSummary:
-            return dialect.summarize(decode_body(body, encoding, limit=self._max_body_bytes))
+        def read() -> RequestRead:
+            summary = dialect.summarize(decode_body(body, encoding, limit=self._max_body_bytes))
+            adaptation = dialect.adapted(body, summary) if adapts else None
+            return RequestRead(summary=summary, adaptation=adaptation)
 
         if len(body) < _READ_IN_THREAD_BYTES and not encoding:
             return read()
         return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+
+    async def _require_own(self, asked: Asked, references: Sequence[str]) -> None:
+        """Return if what the provider keeps, and the request is about, is the user's own."""
+        route, authenticated = asked.route, asked.authenticated
+        assert route is not None and authenticated is not None  # noqa: S101 - see serve
+        named = route.stored_id(split_target(asked.path_and_query)[0])
+        about = (*references, named) if named is not None else tuple(references)
+        if about:
+            await self._stored.require(
+                authenticated.actor,
+                asked.upstream.provider.name,
+                about,
+                access=asked.upstream.stored_access,
+            )
+
+    def _dialect_of_request(self, route: Route) -> Dialect | None:
+        api = Api.RESPONSES if route.builds_on_stored else route.api
+        return self._dialects[api] if api is not None else None
+
+    def _dialect_of_answer(self, route: Route) -> Dialect | None:
+        api = Api.RESPONSES if route.makes_stored else route.api
+        return self._dialects[api] if api is not None else None
 
     def _arrival(
         self,
@@ -282,6 +340,13 @@ class Gateway:
         longest = self._max_body_bytes if route is not None else 0
         return Arrival(max_body_bytes=longest, place=asked)
 
+    def _shape_at(self, upstream: Upstream, target: bytes) -> Dialect:
+        """Return the shape of our errors for whoever asks at `target`, whatever the method."""
+        found = self.upstream_at(target)
+        path = split_target(found[1])[0] if found is not None else b""
+        routes = upstream.provider.routes
+        return self._shape(upstream, next((each for each in routes if each.matches(path)), None))
+
     def _shape(self, upstream: Upstream, route: Route | None = None) -> Dialect:
         api = route.api if route is not None and route.api is not None else None
         return self._dialects[api or upstream.provider.error_api]
@@ -289,23 +354,14 @@ class Gateway:
     def _note(
         self, head: RequestHead, error: BridgeError, authenticated: Authenticated | None
     ) -> None:
+        if isinstance(error, UpgradeRefused):
+            return  # asked by every new session of some clients, and refused to all
         self._refusals.note(
             error,
             actor=authenticated.actor if authenticated is not None else None,
             path=split_target(head.target)[0].decode("latin-1"),
-            source=client_address(head, behind_proxy=self._behind_proxy),
+            source=self._addresses.of(head),
         )
-
-
-def client_address(head: RequestHead, *, behind_proxy: bool) -> str:
-    """Return where a request comes from; behind a proxy, what the proxy says of it."""
-    if behind_proxy:
-        lines = [value for name, value in head.headers if name == b"x-forwarded-for"]
-        if lines and lines[-1]:
-            # The proxy appends whom it saw, to the line or in one of its own; what stands before
-            # that, anybody can have written.
-            return lines[-1].rsplit(b",", 1)[-1].strip().decode("latin-1")[:64]
-    return head.peer
 
 
 def _asked(request: BridgeRequest) -> tuple[RequestHead, Asked]:
@@ -314,6 +370,14 @@ def _asked(request: BridgeRequest) -> tuple[RequestHead, Asked]:
     place = request.arrival.place
     assert isinstance(place, Asked)  # noqa: S101 - root.py sends us nothing else
     return request.head, place
+
+
+def _asks_for_websocket(provider: Provider, head: RequestHead, path: bytes) -> bool:
+    """Return whether a WebSocket is asked for where some providers speak the Responses API."""
+    protocols = (first(head.headers, b"upgrade") or b"").lower()
+    return b"websocket" in protocols and any(
+        route.api is Api.RESPONSES and route.matches(path) for route in provider.routes
+    )
 
 
 def _route(provider: Provider, method: bytes, path: bytes) -> Route:

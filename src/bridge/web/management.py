@@ -18,8 +18,9 @@ from bridge.store.connection import Cursor
 from bridge.store.filters import page_id, parse
 from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
 from bridge.store.reads_json import Interception
+from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import RequestHead
-from bridge.web.gateway import PREFIXES, client_address
+from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
 from bridge.web.router import Router
 from bridge.web.site import BridgeRequest
@@ -60,7 +61,7 @@ class Management:
         refusals: Refusals,
         not_ready: Callable[[], str | None],
         clock: Clock,
-        behind_proxy: bool = False,
+        addresses: ClientAddresses,
     ) -> None:
         """Serve records.
 
@@ -72,7 +73,7 @@ class Management:
             refusals: notes what is refused.
             not_ready: why no requests should be sent here; None when they should.
             clock: gives the time.
-            behind_proxy: take the client's address from X-Forwarded-For.
+            addresses: says where a request comes from.
         """
         self._directory = directory
         self._pool = pool
@@ -80,7 +81,7 @@ class Management:
         self._append = append
         self._refusals = refusals
         self._clock = clock
-        self._behind_proxy = behind_proxy
+        self._addresses = addresses
         self.app = Router()
         Health(not_ready=not_ready).serve_on(self.app)
         for prefix in PREFIXES:
@@ -181,7 +182,7 @@ class Management:
         self._append([row])
 
     def _source(self, head: RequestHead) -> str:
-        return client_address(head, behind_proxy=self._behind_proxy)
+        return self._addresses.of(head)
 
 
 def _head(request: BridgeRequest) -> RequestHead:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -104,7 +105,7 @@ class BridgeRequest(Request):
             super().process()
             return
         self.site = self.channel.site
-        self.setResponseCode(self.refusal.status)
+        self.setResponseCode(self.refusal.status, _phrase(self.refusal.status))
         for name, value in self.refusal.headers:
             self.setHeader(name, value)
         self.setHeader(b"content-length", b"%d" % len(self.refusal.body))
@@ -275,8 +276,7 @@ class BridgeChannel(http.HTTPChannel):
         self._discarded, self._body_awaited = 0, False
         headers = [*refusal.headers, (b"connection", b"close")]
         headers.append((b"content-length", b"%d" % len(refusal.body)))
-        phrase = http.RESPONSES.get(refusal.status, b"Refused")
-        lines = [b"HTTP/1.1 %d %s" % (refusal.status, phrase)]
+        lines = [b"HTTP/1.1 %d %s" % (refusal.status, _phrase(refusal.status))]
         lines += [b"%s: %s" % header for header in headers]
         body = b"" if request.head.method == b"HEAD" else refusal.body
         self.transport.write(b"\r\n".join([*lines, b"", body]))
@@ -364,6 +364,11 @@ class BridgeSite(Site):
 
     def log(self, request: Any) -> None:
         """Write no access log: every request is an interception or an audit row."""
+
+
+def _phrase(status: int) -> bytes:
+    """Return a status's words; Twisted lacks some."""
+    return HTTPStatus(status).phrase.encode("ascii")
 
 
 def _may_be_read_on(head: RequestHead) -> bool:

@@ -42,9 +42,62 @@ _REQUEST_DENIED = HOP_BY_HOP | {
     b"x-real-ip",
     b"x-client-ip",
     b"true-client-ip",
-    b"cf-connecting-ip",
+    b"fastly-client-ip",
+    b"x-cluster-client-ip",
+    b"x-remote-user",
+    b"remote-user",
+    b"remote-groups",
+    b"remote-email",
+    b"remote-name",
+    # What ties the request to the company's own traces.
+    b"traceparent",
+    b"tracestate",
+    b"baggage",
+    b"b3",
+    b"uber-trace-id",
+    b"sentry-trace",
+    b"x-cloud-trace-context",
+    b"x-amzn-trace-id",
+    b"elastic-apm-traceparent",
+    b"newrelic",
 }
-_REQUEST_DENIED_PREFIXES = (*_OUR_PREFIXES, b"x-forwarded-", b"x-original-")
+_REQUEST_DENIED_PREFIXES = (
+    *_OUR_PREFIXES,
+    b"x-forwarded-",
+    b"x-original-",
+    # What proxies that know the person say of them.
+    b"x-auth-request-",
+    b"x-amzn-oidc-",
+    b"x-goog-iap-",
+    b"x-goog-authenticated-user-",
+    b"x-ms-client-principal",
+    b"x-ms-token-",
+    b"x-authentik-",
+    b"x-pomerium-",
+    b"x-vouch-",
+    b"x-webauth-",
+    b"x-envoy-",
+    b"cf-",
+    b"fly-",
+    # Traces.
+    b"x-b3-",
+    b"x-datadog-",
+    b"uberctx-",
+    b"ot-baggage-",
+)
+
+SCOPE = frozenset(
+    {
+        b"openai-organization",
+        b"openai-project",
+        b"anthropic-organization-id",
+        b"anthropic-workspace-id",
+        b"anthropic-project-id",
+        b"chatgpt-account-id",
+        b"x-goog-user-project",
+    }
+)
+"""Names that say on whose account a request is: the user's to say with a key of their own only."""
 
 _RESPONSE_DENIED = HOP_BY_HOP | {
     # Would act on our origin.

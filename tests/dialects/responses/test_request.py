@@ -82,6 +82,11 @@ class ModelAndStreamTests(BridgeTestCase):
 
         self.assertEqual((summary.prompt, summary.partially_observed), ("hi", False))
 
+    def test_answers_are_kept_unless_that_is_refused(self) -> None:
+        self.assertTrue(summarize(body()).stores)
+        self.assertTrue(summarize(body(store=True)).stores)
+        self.assertFalse(summarize(body(store=False)).stores)
+
 
 class HintTests(BridgeTestCase):
     """What may name the session, and what the request builds on."""
@@ -319,7 +324,7 @@ class OddBodyTests(BridgeTestCase):
     def test_large_body_with_a_lone_surrogate_passes_unread(self) -> None:
         summary = self.passes_odd(body(user(text("x" * 5_000_000 + "\ud83d"))))
 
-        self.assertEqual(summary.model, "")
+        self.assertEqual((summary.model, summary.stores), ("", True))
 
     @given(st.binary(max_size=60))
     @settings(max_examples=300, deadline=None, derandomize=True)

@@ -42,7 +42,7 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 class UsagePassage:
     """One stream on its way to a client that did not ask for token counts."""
 
-    __slots__ = ("_after_cr", "_commenting", "_held", "_inside", "_swallowing")
+    __slots__ = ("_commenting", "_held", "_inside", "_swallowing")
 
     def __init__(self) -> None:
         """Start before the first byte."""
@@ -54,12 +54,6 @@ class UsagePassage:
         """Whether a comment has begun; there is no reason to keep one back."""
         self._swallowing = False
         """Whether line ends are still those of a chunk that was kept back."""
-        self._after_cr = False
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether what the client has got so far is whole events."""
-        return not (self._inside or self._commenting or self._after_cr)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take upstream's next bytes; return what the client gets now."""
@@ -68,21 +62,14 @@ class UsagePassage:
             and chunk.endswith(b"\n\n")
             and _tells_no_usage(chunk)
         ):
-            self._after_cr = False
             return chunk
-        passed = self._passed(chunk)
-        if passed:
-            self._after_cr = passed.endswith(b"\r")
-        return passed
+        return self._passed(chunk)
 
     def finish(self) -> bytes:
         """Say that upstream has ended; return what was kept back of an event that never was."""
         rest = bytes(self._held)
         self._held.clear()
-        if not rest or _is_usage_only(rest):
-            return b""
-        self._inside = rest[-1:]
-        return rest
+        return b"" if _is_usage_only(rest) else rest
 
     def _passed(self, chunk: bytes) -> bytes:
         out: list[bytes] = []

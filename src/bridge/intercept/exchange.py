@@ -1,0 +1,60 @@
+"""Exchange: everything that the interceptor needs to run one request, and its client's side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from bridge.dialects.interface import Dialect, Passage
+from bridge.domain.errors import BridgeError
+from bridge.recording.recorder import Recording
+from bridge.upstream.client import Outgoing, UpstreamClient
+from bridge.upstream.relay import Downstream
+from bridge.wire.headers import Header
+
+
+class Answer(Downstream, Protocol):
+    """The client's side of an exchange."""
+
+    def start(
+        self, *, status: int, phrase: bytes, headers: Sequence[Header], length: int | None
+    ) -> None:
+        """Send the head."""
+
+    def refuse(self, error: BridgeError, body: bytes) -> None:
+        """Send an error of ours as the whole answer; nothing has been started."""
+
+    def finish(self) -> None:
+        """End the answer as HTTP says it should."""
+
+    def cut(self) -> None:
+        """End the answer so that the client sees it is not whole; what is written still goes."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one pass needs."""
+
+    recording: Recording
+    client: UpstreamClient
+    outgoing: Outgoing
+    dialect: Dialect | None
+    """Reads the answer; None for passthrough."""
+    passage: Callable[[], Passage] | None = None
+    """Makes what a stream goes through on its way to the client; None for as it comes."""
+    error_dialect: Dialect
+    """Shapes our own errors."""
+    answer: Answer
+    request_id: str
+    started: float
+    """When the request had come in, in the clock's seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingLimits:
+    """What of an answer is kept for reading, in bytes."""
+
+    max_event: int
+    max_document: int

@@ -1,0 +1,59 @@
+"""GitHub Copilot: the user's own GitHub token, always; chat, responses and Claude's messages.
+
+Source: reference of the established bridge, and what VS Code and the Copilot CLI send (2026-11).
+The plan decides the address: api.individual, api.business or api.enterprise.githubcopilot.com.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.domain.identity import Secret
+from bridge.domain.interception import Api, Traffic
+from bridge.providers.anthropic import MESSAGES_ROUTE
+from bridge.providers.interface import GET, POST, Route
+from bridge.providers.keyed import AUTHORIZATION, KeyedProvider
+
+_ANY = GET | POST | frozenset({b"PUT", b"PATCH", b"DELETE"})
+
+
+def _passing(pattern: str, methods: frozenset[bytes], *, subtree: bool = False) -> Route:
+    return Route(
+        pattern=pattern, methods=methods, traffic=Traffic.PASSTHROUGH, api=None, subtree=subtree
+    )
+
+
+COPILOT_ROUTES: Sequence[Route] = (
+    Route(
+        pattern="/chat/completions",
+        methods=POST,
+        traffic=Traffic.INTERCEPTED,
+        api=Api.CHAT_COMPLETIONS,
+    ),
+    Route(pattern="/responses", methods=POST, traffic=Traffic.INTERCEPTED, api=Api.RESPONSES),
+    MESSAGES_ROUTE,
+    _passing("/models", GET),
+    _passing("/models/*", _ANY, subtree=True),
+    _passing("/agents/*", _ANY, subtree=True),
+    _passing("/mcp/*", _ANY, subtree=True),
+    _passing("/.well-known/*", GET, subtree=True),
+)
+
+
+class Copilot(KeyedProvider):
+    """One plan of GitHub Copilot."""
+
+    wire_family = "copilot"
+    error_api = Api.CHAT_COMPLETIONS
+    routes = COPILOT_ROUTES
+    own_headers = (AUTHORIZATION,)
+
+    def __init__(self, *, name: str, base_url: str, keys: Sequence[Secret] = ()) -> None:
+        """Serve `name` from `base_url`; `keys` is for whoever has a token for everybody."""
+        super().__init__(name=name, base_url=base_url, keys=keys, key_header=AUTHORIZATION)
+
+    def _keyless(self) -> str:
+        return (
+            f"The provider {self.name} needs your own GitHub Copilot token: send it as "
+            "Authorization: Bearer, and the bridge token in X-AI-Bridge-Token."
+        )

@@ -1,0 +1,189 @@
+"""Reaching providers through a company's HTTP proxy: a tunnel by CONNECT, TLS inside it.
+
+Twisted has no client for that. Source: RFC 9110, section 9.3.6 (read 2026-11-25).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectError, TimeoutError  # noqa: A004 - the transport's own
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bridge.deferreds import limited
+
+_MAX_ANSWER_BYTES = 16 * 1024
+_END = b"\r\n\r\n"
+_DEFAULT_PORT = 80
+
+
+class ProxyRefused(ConnectError):  # noqa: N818 - named after what happened
+    """The proxy does not let us through; says what it answered."""
+
+
+class Proxy:
+    """A proxy as `HTTPS_PROXY` names it, and what is reached without it."""
+
+    def __init__(self, *, url: str, bypass: Sequence[str]) -> None:
+        """Use the proxy at `url` (`http://[user:password@]host[:port]`).
+
+        Args:
+            url: its address.
+            bypass: as in `NO_PROXY`: hosts, `.domains`, addresses, networks, `host:port`, `*`.
+        """
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        self.host = parts.hostname or ""
+        self.port = parts.port or _DEFAULT_PORT
+        self.authorization = b""
+        if parts.username is not None:
+            account = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self.authorization = b"Basic " + b64encode(account.encode("utf-8"))
+        self._bypass = tuple(each.strip().lower() for each in bypass if each.strip())
+
+    def is_for(self, host: str, port: int) -> bool:
+        """Return whether `host` is reached through the proxy."""
+        name = host.strip("[]").lower().rstrip(".")
+        return not any(_covers(each, name, port) for each in self._bypass)
+
+    def endpoint(
+        self, host: str, port: int, *, reactor: Any, connect_seconds: float
+    ) -> IStreamClientEndpoint:
+        """Return an endpoint that connects to `host` through the proxy."""
+        return _TunnelEndpoint(
+            proxy=HostnameEndpoint(
+                reactor, self.host.encode("ascii"), self.port, timeout=connect_seconds
+            ),
+            authority=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            authorization=self.authorization,
+            reactor=reactor,
+            seconds=connect_seconds,
+        )
+
+
+@implementer(IStreamClientEndpoint)
+class _TunnelEndpoint:
+    def __init__(
+        self,
+        *,
+        proxy: IStreamClientEndpoint,
+        authority: str,
+        authorization: bytes,
+        reactor: Any,
+        seconds: float,
+    ) -> None:
+        self._proxy = proxy
+        self._authority = authority.encode("ascii")
+        self._authorization = authorization
+        self._reactor = reactor
+        self._seconds = seconds
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 - the interface's
+        """Connect to the proxy, ask for the tunnel, and hand the connection on."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        made = Factory.forProtocol(Tunnel)
+        made.noisy = False
+        tunnel: Any = await self._proxy.connect(made)
+        opened = tunnel.open(self._authority, self._authorization)
+        await limited(opened, self._seconds, self._reactor, TimeoutError)
+        inner = factory.buildProtocol(tunnel.transport.getPeer())
+        if inner is None:
+            tunnel.transport.loseConnection()
+            raise ProxyRefused
+        tunnel.hand_over(inner)
+        return inner
+
+
+class Tunnel(Protocol):
+    """The beginning of a connection to a proxy; passes everything on once the way is open."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        """Wait for `open`."""
+        self._received = b""
+        self._opened: Deferred[None] | None = None
+        self._inner: Any = None
+        self._lost: Failure | None = None
+
+    def open(self, authority: bytes, authorization: bytes) -> Deferred[None]:
+        """Ask for a tunnel to `authority` (`host:port`); fire when it is there.
+
+        The Deferred fails with ProxyRefused, or with what ended the connection.
+        """
+        lines = [b"CONNECT %b HTTP/1.1" % authority, b"Host: %b" % authority]
+        if authorization:
+            lines.append(b"Proxy-Authorization: %b" % authorization)
+        self.transport.write(b"\r\n".join(lines) + _END)
+        self._opened = Deferred(lambda _: self.transport.abortConnection())
+        return self._opened
+
+    def hand_over(self, inner: IProtocol) -> None:
+        """Let `inner` have the connection."""
+        self._inner = inner
+        self._inner.makeConnection(self.transport)
+        if self._lost is not None:
+            self._inner.connectionLost(self._lost)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read the proxy's answer; then pass on what comes."""
+        if self._inner is not None:
+            self._inner.dataReceived(data)
+            return
+        self._received += data
+        end = self._received.find(_END)
+        if end < 0:
+            if len(self._received) > _MAX_ANSWER_BYTES:
+                self._refuse("The proxy's answer to CONNECT has no end.")
+            return
+        words = self._received.split(b"\r\n", 1)[0].split(b" ", 2)
+        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].startswith(b"2"):
+            status = words[1][:3].decode("latin-1") if len(words) > 1 else "nothing"
+            self._refuse(f"The proxy answered {status} to CONNECT.")
+        elif len(self._received) > end + len(_END):
+            self._refuse("The proxy sent bytes of its own into the tunnel.")  # we speak first
+        else:
+            self._settle(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell whoever has the connection, or waits for it."""
+        self._lost = reason
+        if self._inner is not None:
+            self._inner.connectionLost(reason)
+        else:
+            self._settle(reason)
+
+    def _refuse(self, sentence: str) -> None:
+        self._settle(Failure(ProxyRefused(string=sentence)))
+        self.transport.abortConnection()
+
+    def _settle(self, result: Failure | None) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None and not opened.called:
+            opened.callback(result)
+
+
+def _covers(pattern: str, host: str, port: int) -> bool:
+    """Return whether one word of `NO_PROXY` names `host`."""
+    if pattern == "*":
+        return True
+    name, colon, number = pattern.rpartition(":")
+    if colon and number.isdecimal() and ":" not in name:
+        if int(number) != port:
+            return False
+        pattern = name
+    try:
+        return ip_address(host) in ip_network(pattern, strict=False)
+    except ValueError:
+        domain = pattern.removeprefix("*").lstrip(".")
+        return host == domain or host.endswith("." + domain)

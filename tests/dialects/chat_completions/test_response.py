@@ -1,0 +1,237 @@
+"""What the reader passes over unread, and what it keeps at most."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.dialects.chat_completions.response import ChatReader
+from bridge.domain.observations import ModelThought, Observation, ToolUsage
+from tests.fixtures.chat import STREAMS
+from tests.fixtures.observed import observe
+from tests.support.cases import BridgeTestCase
+
+
+def chunk(delta: object, finish: str | None = None, **more: object) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "chatcmpl-1", "choices": [choice], **more}
+
+
+def block(value: object, *, spaced: bool = False) -> bytes:
+    separators = (", ", ": ") if spaced else (",", ":")
+    return b"data: " + json.dumps(value, separators=separators).encode()
+
+
+def started() -> ChatReader:
+    reader = ChatReader()
+    take(reader, chunk({"role": "assistant", "content": ""}))
+    return reader
+
+
+def take(reader: ChatReader, value: object) -> list[Observation]:
+    return list(reader.event(b"", json.dumps(value).encode()))
+
+
+class SkippingTests(BridgeTestCase):
+    """Ordinary text is not decoded; whatever else may matter is."""
+
+    def skipped(self, value: object, *, spaced: bool = False) -> bool:
+        return started().skips(block(value, spaced=spaced))
+
+    def test_text_is_passed_over(self) -> None:
+        self.assertTrue(self.skipped(chunk({"content": "Hi"})))
+
+    def test_spaced_text_is_passed_over(self) -> None:
+        self.assertTrue(self.skipped(chunk({"content": "Hi"}, usage=None), spaced=True))
+
+    def test_text_beside_empty_fields_is_passed_over(self) -> None:
+        empty = {
+            "tool_calls": [],
+            "reasoning": None,
+            "reasoning_content": "",
+            "function_call": None,
+        }
+
+        self.assertTrue(self.skipped(chunk({"content": "Hi", **empty}, usage=None, error=None)))
+
+    def test_text_that_looks_like_fields_is_passed_over(self) -> None:
+        text = '"tool_calls":[1],"usage":{"finish_reason":"stop","index":1,"error":{}}'
+
+        self.assertTrue(self.skipped(chunk({"content": text})))
+
+    def test_first_chunk_is_read_for_its_id(self) -> None:
+        self.assertFalse(ChatReader().skips(block(chunk({"content": "Hi"}))))
+
+    def test_what_matters_is_read(self) -> None:
+        call = {"index": 0, "id": "c", "function": {"name": "f"}}
+        thinking = [{"type": "thinking", "thinking": []}]
+        for value in (
+            chunk({"content": ""}, "stop"),
+            chunk({"tool_calls": [call]}),
+            chunk({"function_call": {"name": "f"}}),
+            chunk({"content": "", "reasoning_content": "x"}),
+            chunk({"content": "", "reasoning": "x"}),
+            chunk({"content": "", "reasoning_text": "x"}),
+            chunk({"content": "", "reasoning_details": [{"text": "x"}]}),
+            chunk({"content": thinking}),
+            chunk({"content": "x"}, usage={"prompt_tokens": 1}),
+            chunk({"content": "x"}, usage=None, x_groq={"usage": {"prompt_tokens": 1}}),
+            chunk({"content": "x"}, error={"message": "x"}),
+            {**chunk({"content": "x"}), "choices": [{"index": 1, "finish_reason": None}]},
+            {"id": "c", "choices": [], "usage": None},
+        ):
+            self.assertFalse(self.skipped(value), value)
+            self.assertFalse(self.skipped(value, spaced=True), value)
+
+    def test_another_choice_in_the_same_chunk_is_read(self) -> None:
+        value = chunk({"content": "x"})
+        value["choices"].append({"index": 1, "delta": {}, "finish_reason": "stop"})
+
+        self.assertFalse(self.skipped(value))
+
+    def test_named_event_is_read(self) -> None:
+        self.assertFalse(started().skips(b"event: error\n" + block(chunk({"content": "x"}))))
+
+    def test_unusual_space_is_read(self) -> None:
+        odd = block(chunk({"content": "x"}, usage=1)).replace(b'"usage":1', b'"usage":\t{}')
+
+        self.assertFalse(started().skips(odd))
+
+    def test_streams_say_the_same_when_nothing_is_passed_over(self) -> None:
+        for fixture in STREAMS:
+            reader = ChatReader()
+            reader.skips = lambda _: False  # type: ignore[method-assign]
+
+            seen = observe([fixture.body], streaming=True, reader=reader)
+
+            self.assertEqual(seen.found, fixture.found, fixture.name)
+            self.assertEqual(seen.usage, fixture.usage, fixture.name)
+
+
+class BoundTests(BridgeTestCase):
+    """A provider that never ends something costs a bounded amount."""
+
+    def test_arguments_over_the_limit_are_cut_and_said_to_be(self) -> None:
+        reader = started()
+        piece = "x" * 4_000_000
+        call = {"index": 0, "id": "call_1", "function": {"name": "f", "arguments": piece}}
+        for _ in range(5):
+            take(reader, chunk({"tool_calls": [call]}))
+
+        (found,) = take(reader, chunk({}, "tool_calls"))
+
+        assert isinstance(found, ToolUsage)
+        self.assertEqual((len(found.input), found.metadata), (16_000_000, {"truncated": True}))
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_thought_over_the_limit_is_cut(self) -> None:
+        reader = started()
+        for _ in range(5):
+            take(reader, chunk({"reasoning": "x" * 4_000_000}))
+
+        (found,) = take(reader, chunk({}, "stop"))
+
+        assert isinstance(found, ModelThought)
+        self.assertEqual(len(found.content), 16_000_000)
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_calls_over_the_limit_are_left_out(self) -> None:
+        reader = started()
+        for n in range(1500):
+            call = {"index": n, "id": f"call_{n}", "function": {"name": "f"}}
+            take(reader, chunk({"tool_calls": [call]}))
+
+        self.assertEqual(len(take(reader, chunk({}, "tool_calls"))), 1024)
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_calls_without_end_under_one_number_are_told_as_they_end(self) -> None:
+        reader = started()
+        told = 0
+        for n in range(1500):
+            call = {"index": 0, "id": f"call_{n}", "function": {"name": "f"}}
+            told += len(take(reader, chunk({"tool_calls": [call]})))
+
+        self.assertEqual(told, 1499)
+        self.assertFalse(reader.reading().partially_observed)
+
+    def test_choices_over_the_limit_are_left_out(self) -> None:
+        reader = started()
+        for n in range(200):
+            take(reader, {"choices": [{"index": n, "delta": {}, "finish_reason": "stop"}]})
+
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_deep_nesting_is_left_out(self) -> None:
+        reader = started()
+
+        reader.event(b"", b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+        self.assertTrue(reader.reading().partially_observed)
+
+
+class CompletenessTests(BridgeTestCase):
+    """When an answer counts as whole."""
+
+    def test_finished_choices_complete_an_answer_before_its_end_is_said(self) -> None:
+        reader = started()
+        self.assertFalse(reader.reading().complete)
+
+        take(reader, chunk({}, "stop"))
+
+        self.assertTrue(reader.reading().complete)
+        self.assertFalse(reader.terminal)
+
+    def test_empty_finish_reason_is_none(self) -> None:
+        reader = started()
+
+        take(reader, chunk({}, ""))
+
+        self.assertFalse(reader.reading().complete)
+        self.assertFalse(reader.reading().partially_observed)
+
+    def test_nothing_seen_is_not_complete(self) -> None:
+        self.assertFalse(ChatReader().reading().complete)
+
+    def test_whole_answer_in_one_event_is_read(self) -> None:
+        reader = ChatReader()
+        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        choice = {"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+
+        (found,) = take(reader, {"id": "c", "choices": [choice]})
+
+        self.assertEqual(
+            found, ToolUsage(response_id="c", tool_call_id="call_1", tool="f", input="{}")
+        )
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        [
+                            *("id", "choices", "index", "delta", "message", "finish_reason"),
+                            *("tool_calls", "function_call", "function", "name", "arguments"),
+                            *("usage", "prompt_tokens", "prompt_tokens_details", "x_groq"),
+                            *("cached_tokens", "content", "reasoning_details", "text", "error"),
+                        ]
+                    ),
+                    inner,
+                    max_size=6,
+                )
+            ),
+            max_leaves=25,
+        )
+    )
+    @settings(max_examples=500, deadline=None, derandomize=True)
+    def test_any_json_is_survived(self, value: object) -> None:
+        reader = ChatReader()
+        take(reader, {"id": "c", "choices": [value, {"delta": value}]})
+        take(reader, value)
+        take(reader, {"usage": value, "choices": value})
+        reader.event(b"", b"[DONE]")
+        self.assertTrue(reader.reading().complete)
