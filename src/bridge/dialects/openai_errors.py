@@ -21,6 +21,7 @@ _TYPES_AND_CODES: dict[str, tuple[str, str | None]] = {
     "forbidden": (_INVALID, "forbidden"),
     "not_found": (_INVALID, "not_found"),
     "too_large": (_INVALID, "request_too_large"),
+    "upgrade_refused": (_INVALID, "upgrade_refused"),
     "rate_limited": ("rate_limit_error", "rate_limit_exceeded"),
     "overloaded": (_SERVER, "overloaded"),
     "unavailable": (_SERVER, "unavailable"),

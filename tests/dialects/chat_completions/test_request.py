@@ -51,8 +51,8 @@ class ModelAndStreamTests(BridgeTestCase):
         self.assertFalse(summarize(body(user("hi"), stream=None)).streaming)
 
     def test_stream_of_another_type_is_a_document_and_odd(self) -> None:
-        for odd in ("true", 1, {}):
-            summary = summarize(body(user("hi"), stream=odd))
+        for odd in (b'"true"', b"1", b"{}"):
+            summary = summarize(b'{"stream":' + odd + b"}")
 
             self.assertEqual((summary.streaming, summary.partially_observed), (False, True))
 
@@ -174,7 +174,8 @@ class OddBodyTests(BridgeTestCase):
     """A body that the provider may judge passes; one that is no JSON object does not."""
 
     def refused(self, given_body: bytes) -> str:
-        return self.assertRaises(BadRequest, summarize, given_body).message
+        message: str = self.assertRaises(BadRequest, summarize, given_body).message
+        return message
 
     def passes_unread(self, given_body: bytes) -> RequestSummary:
         summary = summarize(given_body)

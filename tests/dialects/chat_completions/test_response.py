@@ -35,6 +35,13 @@ def take(reader: ChatReader, value: object) -> list[Observation]:
     return list(reader.event(b"", json.dumps(value).encode()))
 
 
+class ReadingAll(ChatReader):
+    """Passes nothing over."""
+
+    def skips(self, block: bytes) -> bool:
+        return False
+
+
 class SkippingTests(BridgeTestCase):
     """Ordinary text is not decoded; whatever else may matter is."""
 
@@ -48,7 +55,7 @@ class SkippingTests(BridgeTestCase):
         self.assertTrue(self.skipped(chunk({"content": "Hi"}, usage=None), spaced=True))
 
     def test_text_beside_empty_fields_is_passed_over(self) -> None:
-        empty = {
+        empty: dict[str, object] = {
             "tool_calls": [],
             "reasoning": None,
             "reasoning_content": "",
@@ -67,8 +74,8 @@ class SkippingTests(BridgeTestCase):
 
     def test_what_matters_is_read(self) -> None:
         call = {"index": 0, "id": "c", "function": {"name": "f"}}
-        thinking = [{"type": "thinking", "thinking": []}]
-        for value in (
+        thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "x"}]}]
+        telling: tuple[dict[str, Any], ...] = (
             chunk({"content": ""}, "stop"),
             chunk({"tool_calls": [call]}),
             chunk({"function_call": {"name": "f"}}),
@@ -82,7 +89,8 @@ class SkippingTests(BridgeTestCase):
             chunk({"content": "x"}, error={"message": "x"}),
             {**chunk({"content": "x"}), "choices": [{"index": 1, "finish_reason": None}]},
             {"id": "c", "choices": [], "usage": None},
-        ):
+        )
+        for value in telling:
             self.assertFalse(self.skipped(value), value)
             self.assertFalse(self.skipped(value, spaced=True), value)
 
@@ -102,13 +110,47 @@ class SkippingTests(BridgeTestCase):
 
     def test_streams_say_the_same_when_nothing_is_passed_over(self) -> None:
         for fixture in STREAMS:
-            reader = ChatReader()
-            reader.skips = lambda _: False  # type: ignore[method-assign]
-
-            seen = observe([fixture.body], streaming=True, reader=reader)
+            seen = observe([fixture.body], streaming=True, reader=ReadingAll())
 
             self.assertEqual(seen.found, fixture.found, fixture.name)
             self.assertEqual(seen.usage, fixture.usage, fixture.name)
+
+
+class FrameTests(BridgeTestCase):
+    """Deltas that differ from an ordinary one only in their text are known by that."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reader = started()
+        self.usual = block(chunk({"content": "Hi"}, usage=None, obfuscation="aB3"))
+        self.assertTrue(self.reader.skips(self.usual))
+
+    def test_other_text_and_padding_are_passed_over(self) -> None:
+        self.assertTrue(self.reader.skips(self.usual.replace(b"Hi", b"").replace(b"aB3", b"c")))
+        self.assertTrue(self.reader.skips(self.usual.replace(b"Hi", b"}\\n]").replace(b"aB3", b"")))
+
+    def test_text_with_quotes_is_passed_over(self) -> None:
+        self.assertTrue(self.reader.skips(self.usual.replace(b"Hi", b'\\"usage\\":{')))
+        self.assertTrue(self.reader.skips(self.usual.replace(b"Hi", b"\\\\")))
+
+    def test_anything_more_is_read(self) -> None:
+        for at, more in (
+            (b'Hi"', b'Hi","tool_calls":[{"index":0}]'),
+            (b'Hi"', b'Hi","reasoning":"x"'),
+            (b'aB3"', b'aB3","usage":{"prompt_tokens":1}'),
+            (b'aB3"', b'aB3","error":{"message":"x"}'),
+            (b'"usage":null', b'"usage":{}'),
+            (b'"finish_reason":null', b'"finish_reason":"stop"'),
+            (b'"index":0', b'"index":1'),
+        ):
+            self.assertFalse(self.reader.skips(self.usual.replace(at, more)), more)
+
+    def test_frame_that_changes_is_followed(self) -> None:
+        for created in range(3):
+            later = block({"created": created, **chunk({"content": "Hi"})})
+
+            self.assertTrue(self.reader.skips(later))
+            self.assertTrue(self.reader.skips(later.replace(b"Hi", b"there")))
 
 
 class BoundTests(BridgeTestCase):

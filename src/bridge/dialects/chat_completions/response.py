@@ -9,11 +9,11 @@ Source: platform.openai.com/docs/api-reference/chat-streaming and /chat/object (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from bridge.dialects.chat_completions.calls import Calls, Growing, Room
+from bridge.dialects.chat_completions.ordinary import Frame, is_ordinary
 from bridge.dialects.chat_completions.thoughts import reasoning_in
 from bridge.dialects.chat_completions.usage import new_tally, overdrawn, usage_from
 from bridge.dialects.error_bodies import error_from, error_in
@@ -25,10 +25,6 @@ from bridge.domain.observations import ModelThought, Observation, TokenUsage, Us
 _MAX_CHOICES = 128
 # As many as a request may ask for.
 _DONE = b"[DONE]"
-_TELLING = re.compile(
-    rb'"(?:tool_calls|function_call|reasoning\w*|thinking|usage|error)":(?! ?(?:null|""|\[\]))'
-)
-# One of these with something in it.
 
 
 class ChatReader:
@@ -43,6 +39,7 @@ class ChatReader:
         self._choices: dict[int, _Choice] = {}
         self._room = Room()
         self._ended_normally = False
+        self._frame = Frame.around(b"")
 
     @property
     def terminal(self) -> bool:
@@ -50,28 +47,12 @@ class ChatReader:
         return self._ended_normally or self._error is not None
 
     def skips(self, block: bytes) -> bool:
-        """Return whether `block` is a delta of text in the first choice and says nothing else.
-
-        The sought bytes hold unescaped quotes, so no string inside the chunk can contain them.
-        What is spelled otherwise is read; the first chunks are, for the answer's id.
-        """
-        if (
-            not self._response_id
-            or not (b'"finish_reason":null' in block or b'"finish_reason": null' in block)
-            or not (b'"index":0' in block or b'"index": 0' in block)
-            or block.count(b'"index"') != 1  # else there are other choices in it
-            or b"\n" in block
-        ):
+        """Return whether `block` is a delta of text in the first choice and says nothing else."""
+        if self._frame.fits(block):
+            return True
+        if not self._response_id or not is_ordinary(block):
             return False
-        if (
-            b'"tool_calls"' in block
-            or b'"reasoning' in block
-            or b'"error"' in block
-            or b'"function_call"' in block
-            or b'"thinking"' in block
-            or block.count(b'"usage"') != block.count(b'"usage":null')
-        ):
-            return _TELLING.search(block) is None
+        self._frame = Frame.around(block)
         return True
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
