@@ -98,8 +98,12 @@ class Tap:
 
     @property
     def following(self) -> bool:
-        """Whether an answer's end would still be recognised: its reading has not been given up."""
-        return self._observing
+        """Whether an answer's end was sure to be recognised.
+
+        Its reading has not been given up, and no event was left out, which may have been the end:
+        that of the Responses API repeats the whole answer.
+        """
+        return self._observing and not (self._decoder is not None and self._decoder.left_out)
 
     def data(self, chunk: bytes) -> bool:
         """Look at the next bytes before they are written; return whether they end the answer."""

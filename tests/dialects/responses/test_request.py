@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.dialects.interface import RequestSummary
-from bridge.dialects.responses.request import summarize
+from bridge.dialects.responses.request import UNREADABLE, summarize
 from bridge.domain.errors import BadRequest
 from tests.support.cases import BridgeTestCase
 
@@ -285,6 +285,20 @@ class OddBodyTests(BridgeTestCase):
         summary = self.passes_odd(b'{"model":"m","x":' + b"[" * 10_000 + b"]" * 10_000 + b"}")
 
         self.assertEqual(summary.model, "")
+
+    def test_unread_body_builds_on_what_nobody_made(self) -> None:
+        """Or another's stored answer could be reached by nesting something deeply beside its id."""
+        deep = b"[" * 10_000 + b"]" * 10_000
+
+        for name in (b"previous_response_id", b"previous_\\u0072esponse_id", b"conversation"):
+            seen = summarize(b'{"' + name + b'":"resp_1","input":' + deep + b"}")
+
+            self.assertEqual(tuple(seen.references), (UNREADABLE,), name)
+
+    def test_unread_body_that_names_nothing_builds_on_nothing(self) -> None:
+        deep = b"[" * 10_000 + b"]" * 10_000
+
+        self.assertEqual(tuple(summarize(b'{"input":' + deep + b"}").references), ())
 
     def test_deep_last_item_passes_unread(self) -> None:
         deep = b"[" * 10_000 + b"]" * 10_000

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
@@ -25,6 +26,9 @@ from bridge.dialects.texts import SURROGATES
 
 _MAX_TURN = 256
 """Items of the last turn that are looked at: context, and the outputs of parallel calls."""
+
+UNREADABLE = "(unreadable)"
+"""Stands for what a body that passes unread may build on: an object that nobody made."""
 
 _NO_ONE = frozenset({"developer", "system"})
 _SETTINGS = frozenset({"additional_tools", "configuration_update"})
@@ -104,6 +108,12 @@ class _Turn:
             self._prompt_settled = True
 
 
+def _may_refer(body: bytes) -> bool:
+    """Return whether a body that was not read may name an object that the provider keeps."""
+    names = (b'"previous_response_id"', b'"conversation"', b"\\u")  # or spelled with escapes
+    return any(name in body for name in names)
+
+
 def summarize(body: bytes) -> RequestSummary:
     """Read a decoded request body.
 
@@ -112,7 +122,8 @@ def summarize(body: bytes) -> RequestSummary:
     """
     match read_body(body, _BODY):
         case None:
-            return _assembled(_Body(), _Turn(), odd=True)
+            unread = _assembled(_Body(), _Turn(), odd=True)
+            return replace(unread, references=(UNREADABLE,)) if _may_refer(body) else unread
         case Loose() as loose:
             return _loose_summary(loose)
         case read:

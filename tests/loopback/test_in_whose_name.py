@@ -1,0 +1,332 @@
+"""What leaves for a provider says nothing that the user, or the company, did not mean to say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from bridge.domain.identity import Secret
+from bridge.domain.records import StoredObjectRecorded
+from bridge.policy.stored_objects import StoredAccess
+from bridge.providers.interface import Provider
+from bridge.providers.openai import OpenAi
+from tests.support.fakes import Received, Send, answer
+from tests.support.gateway import ADA, TOKEN, GatewayTestCase
+
+ORGANISATIONS = "sk-proj-the-organisations-own-key"
+CHAT = b'{"model":"gpt-5","messages":[{"role":"user","content":"Hello"}]}'
+ASK = b'{"model":"gpt-5","input":"Hello"}'
+CHAT_TARGET = b"/openai/v1/chat/completions"
+RESPONSES_TARGET = b"/openai/v1/responses"
+BEARER = b"Bearer " + TOKEN.encode()
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def response(identifier: str, **more: object) -> bytes:
+    """Return a document of the Responses API."""
+    return json.dumps(
+        {"id": identifier, "object": "response", "status": "completed", "output": [], **more}
+    ).encode()
+
+
+class OpenAiCase(GatewayTestCase):
+    """A gateway in front of an OpenAI-compatible upstream."""
+
+    keys = (ORGANISATIONS,)
+    account: ClassVar[Mapping[str, str]] = {}
+
+    def provider(self, base_url: str, keys: Sequence[Secret]) -> Provider:
+        return OpenAi(name="openai", base_url=base_url + "/v1", keys=keys, **self.account)
+
+    async def send(
+        self,
+        body: bytes = CHAT,
+        *,
+        target: bytes = CHAT_TARGET,
+        headers: Headers = (),
+        method: bytes = b"POST",
+    ) -> Any:
+        """Ask with the token as a bearer token."""
+        every = [(b"Authorization", BEARER), *headers]
+        return await self.ask(body, target=target, method=method, headers=every, token=None)
+
+    def sent(self) -> Received:
+        """Return the request that upstream got last."""
+        return self.upstream.requests[-1]
+
+
+class HygieneTests(OpenAiCase):
+    async def sent_with(self, *headers: tuple[bytes, bytes]) -> Received:
+        """Return what upstream gets of a request with `headers`."""
+        await self.start([Send(answer(b"{}"))])
+        self.assertEqual((await self.send(headers=headers)).status, 200)
+        return self.sent()
+
+    async def test_our_key_takes_the_place_of_the_token(self) -> None:
+        sent = await self.sent_with()
+
+        self.assertEqual(sent.header(b"authorization"), b"Bearer " + ORGANISATIONS.encode())
+        self.assertEqual(sent.target, b"/v1/chat/completions")
+        self.assertNotIn(TOKEN.encode(), sent.head)
+
+    async def test_a_key_in_the_header_of_another_api_stays_here(self) -> None:
+        """It is no credential of this provider's, and pays for nothing."""
+        sent = await self.sent_with((b"X-Api-Key", b"sk-ant-a-key-of-another-vendor"))
+
+        self.assertNotIn(b"sk-ant-", sent.head)
+        self.assertEqual(self.journal.started.credential_kind, "centralized")
+
+    async def test_the_token_in_any_header_never_leaves(self) -> None:
+        names = (
+            b"X-Api-Key", b"Api-Key", b"X-AI-Bridge-Token", b"Coder-Session-Token",
+            b"X-Coder-AI-Governance-Token", b"X-Auth-Token", b"X-Goog-Api-Key", b"OpenAI-Project",
+            b"User-Agent", b"X-Title", b"Referer", b"X-Stainless-Lang", b"session_id", b"X-Custom",
+        )  # fmt: skip
+        await self.start([Send(answer(b"{}"))])
+
+        for name in names:
+            for value in (TOKEN.encode(), b"Bearer " + TOKEN.encode(), b"x=" + TOKEN.encode()):
+                reply = await self.send(headers=[(name, value)])
+
+                told = self.upstream.requests[-1].head if self.upstream.requests else b""
+                self.assertNotIn(TOKEN.encode(), told, (name, value, reply.status))
+        self.assertGreater(len(self.upstream.requests), len(names))
+
+    async def test_the_token_in_the_query_is_refused(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+
+        for query in (b"?key=", b"?a=b&api-key=", b"?x=%20"):
+            reply = await self.send(target=CHAT_TARGET + query + TOKEN.encode())
+
+            self.assertEqual(reply.status, 400)
+            self.assertEqual(json.loads(reply.body)["error"]["type"], "invalid_request_error")
+        self.assertEqual(self.upstream.requests, [])
+
+    async def test_a_query_passes(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+
+        await self.send(target=CHAT_TARGET + b"?api-version=2026-10-21&x=%2F")
+
+        self.assertEqual(self.sent().target, b"/v1/chat/completions?api-version=2026-10-21&x=%2F")
+
+    async def test_what_proxies_and_tracers_add_stays_here(self) -> None:
+        named = (
+            b"Cookie", b"Forwarded", b"X-Forwarded-For", b"X-Forwarded-Host", b"Via", b"X-Real-IP",
+            b"X-Auth-Request-Email", b"X-Amzn-Oidc-Data", b"X-Goog-Iap-Jwt-Assertion",
+            b"X-Goog-Authenticated-User-Email", b"X-Ms-Client-Principal",
+            b"Cf-Access-Jwt-Assertion", b"Cf-Ray", b"Remote-User", b"X-Remote-User", b"X-Authentik-Username",
+            b"X-Pomerium-Jwt-Assertion", b"X-Envoy-External-Address", b"Traceparent", b"Tracestate",
+            b"Baggage", b"B3", b"X-B3-TraceId", b"X-Datadog-Trace-Id", b"Uber-Trace-Id",
+            b"X-Amzn-Trace-Id", b"X-AI-Bridge-Actor-ID", b"X-AI-Bridge-Actor-Metadata-Username",
+            b"X-Aibridge-Anything", b"Proxy-Authorization", b"Te", b"Keep-Alive",
+        )  # fmt: skip
+        sent = await self.sent_with(*((name, b"inside-secret") for name in named))
+
+        self.assertNotIn(b"inside-secret", sent.head)
+
+    async def test_what_is_named_in_connection_stays_here(self) -> None:
+        sent = await self.sent_with((b"Connection", b"keep-alive, X-Hop"), (b"X-Hop", b"1"))
+
+        self.assertIsNone(sent.header(b"x-hop"))
+
+    async def test_what_clients_mean_for_the_provider_passes(self) -> None:
+        meant = (
+            (b"OpenAI-Beta", b"assistants=v2"), (b"session_id", b"s-1"), (b"thread-id", b"t-1"),
+            (b"X-Client-Request-Id", b"c-1"), (b"originator", b"codex_exec"),
+            (b"X-Codex-Turn-Metadata", b'{"a":1}'), (b"X-Stainless-Lang", b"python"),
+            (b"HTTP-Referer", b"https://kilocode.ai"), (b"X-Title", b"Kilo Code"),
+            (b"User-Agent", b"OpenAI/Python 3.54.0"), (b"Idempotency-Key", b"i-1"),
+            (b"X-Request-Id", b"r-1"),
+        )  # fmt: skip
+        sent = await self.sent_with(*meant)
+
+        for name, value in meant:
+            self.assertEqual(sent.header(name), value)
+
+
+class DeniedTests(OpenAiCase):
+    upstream_options: ClassVar[Mapping[str, Any]] = {"staying": frozenset({b"x-department"})}
+
+    async def test_a_header_that_the_operator_denies_stays_here(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+
+        await self.send(headers=[(b"X-Department", b"secret-project"), (b"X-Team", b"a")])
+
+        self.assertIsNone(self.sent().header(b"x-department"))
+        self.assertEqual(self.sent().header(b"x-team"), b"a")
+
+
+SCOPE = ((b"OpenAI-Organization", b"org-theirs"), (b"OpenAI-Project", b"proj_theirs"))
+
+
+class ScopeTests(OpenAiCase):
+    account: ClassVar[Mapping[str, str]] = {"organization": "org-ours"}
+
+    async def test_with_our_key_the_account_is_ours_to_name(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+
+        await self.send(headers=SCOPE)
+
+        self.assertEqual(self.sent().header(b"openai-organization"), b"org-ours")
+        self.assertIsNone(self.sent().header(b"openai-project"))
+
+    async def test_with_their_own_key_it_is_theirs(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+        own = [(b"X-AI-Bridge-Token", TOKEN.encode()), (b"Authorization", b"Bearer sk-their-own-1")]
+
+        await self.ask(CHAT, target=CHAT_TARGET, headers=[*own, *SCOPE], token=None)
+
+        self.assertEqual(self.sent().header(b"authorization"), b"Bearer sk-their-own-1")
+        self.assertEqual(self.sent().header(b"openai-organization"), b"org-theirs")
+        self.assertEqual(self.sent().header(b"openai-project"), b"proj_theirs")
+        self.assertEqual(self.journal.started.credential_kind, "byok")
+
+
+class ScopePassesTests(OpenAiCase):
+    upstream_options: ClassVar[Mapping[str, Any]] = {"scope_headers_pass": True}
+
+    async def test_where_it_is_allowed_they_name_it_beside_our_key(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+
+        await self.send(headers=SCOPE)
+
+        self.assertEqual(self.sent().header(b"openai-project"), b"proj_theirs")
+
+
+class ActorTests(OpenAiCase):
+    actor_headers = ("X-AI-Bridge-Actor-ID", "X-User")
+
+    async def test_who_asks_is_told_by_us_and_not_by_the_client(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+        forged = [(b"X-AI-Bridge-Actor-ID", b"eve"), (b"x-user", b"eve"), (b"X_User", b"eve")]
+
+        await self.send(headers=forged)
+
+        self.assertEqual(self.sent().header(b"x-ai-bridge-actor-id"), str(ADA).encode())
+        self.assertEqual(self.sent().header(b"x-user"), b"ada")
+
+
+class StoredObjectTests(OpenAiCase):
+    async def kept(self, identifier: str = "resp_1", body: bytes = ASK) -> None:
+        """Let a response be made."""
+        await self.start(lambda _: [Send(answer(response(identifier)))])
+        self.assertEqual((await self.send(body, target=RESPONSES_TARGET)).status, 200)
+        self.upstream.requests.clear()
+
+    async def fetch(self, path: bytes, method: bytes = b"GET", body: bytes = b"") -> Any:
+        return await self.send(body, target=b"/openai/v1" + path, method=method)
+
+    async def test_what_one_made_is_fetched(self) -> None:
+        await self.kept()
+
+        for path, method in (
+            (b"/responses/resp_1", b"GET"),
+            (b"/responses/resp_1/input_items?limit=5", b"GET"),
+            (b"/responses/resp_1/cancel", b"POST"),
+            (b"/responses/resp_1", b"DELETE"),
+        ):
+            reply = await self.fetch(path, method)
+
+            self.assertEqual(reply.status, 200, path)
+            self.assertEqual(self.sent().target, b"/v1" + path)
+        (kept,) = self.journal.of(StoredObjectRecorded)
+        self.assertEqual(
+            (kept.object_id, kept.initiator_id, kept.provider_name), ("resp_1", ADA, "openai")
+        )
+
+    async def test_what_only_the_store_remembers_is_fetched(self) -> None:
+        await self.start([Send(answer(response("resp_old")))])
+        self.stored_elsewhere.add((ADA, "openai", "resp_old"))
+
+        self.assertEqual((await self.fetch(b"/responses/resp_old")).status, 200)
+
+    async def test_anothers_and_nobodys_are_not_found_and_not_asked_for(self) -> None:
+        await self.kept()
+
+        for path, method in (
+            (b"/responses/resp_2", b"GET"),
+            (b"/responses/resp_2/input_items", b"GET"),
+            (b"/responses/resp_2/cancel", b"POST"),
+            (b"/responses/resp_2", b"DELETE"),
+            (b"/responses/resp%5F1", b"GET"),
+            (b"/conversations/conv_2", b"GET"),
+            (b"/conversations/conv_2/items", b"POST"),
+        ):
+            reply = await self.fetch(path, method)
+
+            self.assertEqual(reply.status, 404, path)
+            self.assertIn("error", json.loads(reply.body))
+        self.assertEqual(self.upstream.requests, [])
+
+    async def test_nobody_builds_on_anothers(self) -> None:
+        await self.kept()
+        bodies = (
+            b'{"model":"m","input":"x","previous_response_id":"resp_2"}',
+            b'{"model":"m","input":"x","conversation":"conv_2"}',
+            b'{"model":"m","input":"x","conversation":{"id":"conv_2"}}',
+        )
+
+        for path in (b"/responses", b"/responses/compact", b"/responses/input_tokens"):
+            for body in bodies:
+                reply = await self.fetch(path, b"POST", body)
+
+                self.assertEqual(reply.status, 404, (path, body))
+        self.assertEqual(self.upstream.requests, [])
+
+    async def test_one_builds_on_ones_own(self) -> None:
+        await self.kept()
+
+        body = b'{"model":"m","input":"x","previous_response_id":"resp_1"}'
+        reply = await self.fetch(b"/responses", b"POST", body)
+
+        self.assertEqual((reply.status, self.sent().body), (200, body))
+
+    async def test_a_conversation_is_its_makers(self) -> None:
+        await self.start([Send(answer(b'{"id":"conv_1","object":"conversation"}'))])
+        await self.fetch(b"/conversations", b"POST", b"{}")
+
+        reply = await self.fetch(b"/conversations/conv_1/items", b"POST", b'{"items":[]}')
+
+        self.assertEqual(reply.status, 200)
+        (kept,) = self.journal.of(StoredObjectRecorded)
+        self.assertEqual(kept.object_id, "conv_1")
+
+    async def test_what_is_not_kept_is_not_noted(self) -> None:
+        await self.kept(body=b'{"model":"m","input":"x","store":false}')
+
+        self.assertEqual(self.journal.of(StoredObjectRecorded), [])
+
+    async def test_with_a_key_of_their_own_it_is_their_account(self) -> None:
+        await self.start([Send(answer(response("resp_9")))])
+        own = [(b"X-AI-Bridge-Token", TOKEN.encode()), (b"Authorization", b"Bearer sk-their-own-1")]
+
+        reply = await self.ask(
+            b"", target=b"/openai/v1/responses/resp_9", method=b"GET", headers=own, token=None
+        )
+
+        self.assertEqual(reply.status, 200)
+
+
+class StoredOffTests(OpenAiCase):
+    upstream_options: ClassVar[Mapping[str, Any]] = {"stored_access": StoredAccess.OFF}
+
+    async def test_not_even_ones_own(self) -> None:
+        await self.start(lambda _: [Send(answer(response("resp_1")))])
+        await self.send(ASK, target=RESPONSES_TARGET)
+
+        reply = await self.send(b"", target=b"/openai/v1/responses/resp_1", method=b"GET")
+
+        self.assertEqual(reply.status, 404)
+
+
+class StoredAllTests(OpenAiCase):
+    upstream_options: ClassVar[Mapping[str, Any]] = {"stored_access": StoredAccess.ALL}
+
+    async def test_everybodys(self) -> None:
+        await self.start([Send(answer(response("resp_1")))])
+
+        reply = await self.send(b"", target=b"/openai/v1/responses/resp_1", method=b"GET")
+
+        self.assertEqual(reply.status, 200)
