@@ -77,6 +77,12 @@ class ModelAndStreamTests(BridgeTestCase):
     def test_hints_that_are_no_text_are_none(self) -> None:
         self.assertEqual(summarize(body(prompt_cache_key=7, metadata="me")).session_hints, {})
 
+    def test_answer_is_stored_only_when_asked_for(self) -> None:
+        self.assertTrue(summarize(body(user("hi"), store=True)).stores)
+        self.assertTrue(summarize(body(user("\ud83d"), store=True)).stores)
+        self.assertFalse(summarize(body(user("hi"), store=None)).stores)
+        self.assertFalse(summarize(body(user("hi"))).stores)
+
     def test_unknown_fields_pass(self) -> None:
         summary = summarize(body(user("hi"), reasoning={"effort": "high"}, new=None))
 

@@ -31,6 +31,7 @@ class _Body(msgspec.Struct, gc=False):
     stream: Any = None
     metadata: Any = None
     prompt_cache_key: Any = None
+    store: Any = None
     messages: list[msgspec.Raw] | None = None
 
 
@@ -89,6 +90,7 @@ def _top_level(read: _Body) -> dict[str, Any]:
         "stream": read.stream,
         "metadata": read.metadata,
         "prompt_cache_key": read.prompt_cache_key,
+        "store": read.store,
     }
 
 
@@ -105,6 +107,7 @@ def _assembled(value: dict[str, Any], turn: _Turn) -> RequestSummary:
         streaming=stream is True,
         prompt=turn.prompt,
         correlating_tool_call_id=turn.tool_call_id,
+        stores=value.get("store") is True,
         session_hints={name: text for name, text in hints.items() if isinstance(text, str)},
         partially_observed=turn.odd
         or not (model is None or isinstance(model, str))
