@@ -16,6 +16,7 @@ TYPES = {
     errors.Forbidden: "permission_error",
     errors.NotFound: "not_found_error",
     errors.PayloadTooLarge: "request_too_large",
+    errors.UpgradeRefused: "invalid_request_error",
     errors.RateLimited: "rate_limit_error",
     errors.Overloaded: "overloaded_error",
     errors.Unavailable: "overloaded_error",
