@@ -21,6 +21,28 @@ ANSWER = json.dumps(
     }
 ).encode()
 
+COMPLETION = json.dumps(
+    {
+        "id": "chatcmpl-broker-1",
+        "object": "chat.completion",
+        "created": 1767225600,
+        "model": "some-model",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello from the broker."},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 11,
+            "completion_tokens": 5,
+            "total_tokens": 16,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        },
+    }
+).encode()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
@@ -47,11 +69,12 @@ class Broker:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 sent.append(Sent(method=self.command, target=self.path, headers=headers, body=body))
+                answer = COMPLETION if "completions" in self.path else ANSWER
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(ANSWER)))
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(ANSWER)
+                self.wfile.write(answer)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name
                 """Say nothing."""
