@@ -51,8 +51,14 @@ class ClientTests(BridgeTestCase):
             "GitHub Copilot (CLI)",
             "Anthropic/JS 0.94.0",
             x_initiator="user",
-            x_interaction_type="conversation",
+            x_interaction_type="conversation-user",
         )
+
+    def test_copilot_on_the_command_line_with_the_result_of_a_tool(self) -> None:
+        self.check("GitHub Copilot (CLI)", "OpenAI/JS 5.20.1", x_initiator="agent")
+
+    def test_bare_sdk_initiated_by_something_else_is_unknown(self) -> None:
+        self.check("Unknown", "OpenAI/JS 5.20.1", x_initiator="cron")
 
     def test_kilo_code(self) -> None:
         self.check("Kilo Code", "Kilo-Code/7.7.7")

@@ -43,6 +43,7 @@ _RULES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
 # Label, beginnings of the lower-cased User-Agent, exact `originator`; the first that matches wins.
 _BY_TITLE = {"Kilo Code": KILO_CODE, "Roo Code": "Roo Code", "Cline": "Cline"}
 _BARE_SDKS = ("openai/js", "anthropic/js")
+_COPILOT_INITIATORS = ("user", "agent")
 
 _OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
     CLAUDE_CODE: (b"x-claude-code-session-id",),
@@ -62,7 +63,8 @@ def detect_client(headers: Headers) -> str:
 
     The User-Agent decides where it can. Qwen Code calls itself `claude-cli/0.…` on this API,
     without the session header that Claude Code has sent since long before; Copilot's command line
-    looks like a bare SDK, but says who initiated the request.
+    looks like a bare SDK, but says who initiated a request: the user, or the agent with a tool's
+    result (1.0.102, which names the type of interaction only in the former).
     """
     agent = _first(headers, b"user-agent").lower()
     originator = _first(headers, b"originator")
@@ -71,11 +73,7 @@ def detect_client(headers: Headers) -> str:
             return QWEN_CODE if label == CLAUDE_CODE and _posing(agent, headers) else label
         if label == "Cursor" and _first(headers, _CURSOR_VERSION):
             return label
-    if (
-        agent.startswith(_BARE_SDKS)
-        and b"x-initiator" in headers
-        and b"x-interaction-type" in headers
-    ):
+    if agent.startswith(_BARE_SDKS) and _first(headers, b"x-initiator") in _COPILOT_INITIATORS:
         return COPILOT_CLI
     return _BY_TITLE.get(_first(headers, b"x-title"), UNKNOWN)
 
