@@ -26,6 +26,7 @@ from benchmarks.servers import (
     Bridge,
     Cores,
     DemoUpstream,
+    InOtherWords,
     Nginx,
     Server,
     bare,
@@ -33,6 +34,7 @@ from benchmarks.servers import (
     nginx_program,
     resident_bytes,
 )
+from benchmarks.speech import CHAT, RESPONSES
 from tests.support.bridge_process import eventually
 
 RESULTS = Path(__file__).parent / "results"
@@ -59,6 +61,8 @@ class Run:
             server.start(self._cores)
         own = self.numbers[server.name] = Numbers()
         self._servers.append(server)
+        if isinstance(server, InOtherWords):
+            return
         if isinstance(server, Bridge):
             own.first_start_seconds = server.first_start_seconds
             own.later_start_seconds = server.later_start_seconds
@@ -73,6 +77,7 @@ class Run:
     def measure(self) -> None:
         """Do everything, the servers in turn."""
         proxies = [server for server in self._servers if server.name != "direct"]
+        spoken = [server for server in self._servers if not isinstance(server, InOtherWords)]
         for server in proxies:  # connections, code paths and caches are there afterwards
             self._answered(server, measures.throughput(server, self._cores, 1.0).done)
         for n in range(1, self._repetitions + 1):
@@ -87,13 +92,15 @@ class Run:
                 self.numbers[server.name].streaming.append(paced)
                 self._answered(server, paced.done)
             _say(f"repetition {n} of {self._repetitions}: delays")
-            for server in self._servers:
+            for server in spoken:
                 waited = measures.delay(server, self._cores, self._count)
                 self.numbers[server.name].delay.append(waited)
                 self._answered(server, waited.done)
 
     def _answered(self, server: Server, count: int) -> None:
         """Look for the records of what was just answered, before anybody else has the machine."""
+        if isinstance(server, InOtherWords):
+            server = server.bridge
         records = self._records.get(server.name)
         if records is not None:
             records.expect(count)
@@ -141,10 +148,12 @@ def _proxies(
     """Return the servers under test in their order; each is stopped at the end."""
     servers: list[Server] = [bare(upstream)]
     if "bridge" in chosen:
-        servers += [
+        bridges = [
             Bridge(fsync=fsync, directory=directory / fsync, upstream=upstream)
             for fsync in ("before_end", "group")
         ]
+        servers += [bridges[0], *(InOtherWords(bridges[0], speech) for speech in (CHAT, RESPONSES))]
+        servers.append(bridges[1])
     program = nginx_program()
     if "nginx" in chosen and program is not None:
         servers.append(Nginx(program=program, directory=directory / "nginx", upstream=upstream))

@@ -22,8 +22,6 @@ _ANSWER = {"x-demo-events": "25", "x-demo-event-bytes": "25"}
 """Makes an answer of about 1 kB."""
 _EVENT_CHARACTERS = 40
 """Makes an event of about 150 bytes."""
-_FRAME_EVENTS = 6
-"""Events of a stream besides its text: start, block start, ping, block stop, delta, stop."""
 _INTERVAL_SECONDS = 0.01
 _SYSTEM_CHARACTERS = 15_000
 _TOOLS = 20
@@ -84,7 +82,7 @@ class LoadFailed(Exception):  # noqa: N818  # reads as a sentence
 
 def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
     """Ask for small messages on 32 connections."""
-    job = _job(server, "requests", _small(stream=False), _ANSWER, seconds=seconds)
+    job = _job(server, "requests", _small(server, stream=False), _ANSWER, seconds=seconds)
     before = cpu_seconds(server.pid)
     result = _run(job, cores)
     used = cpu_seconds(server.pid) - before
@@ -99,11 +97,11 @@ def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
 def streaming(server: Server, cores: Cores, events: int) -> Streaming:
     """Read 32 streams of `events` events, 100 a second each."""
     knobs = {
-        "x-demo-events": str(events - _FRAME_EVENTS),
+        "x-demo-events": str(events - server.speech.frame_events),
         "x-demo-event-bytes": str(_EVENT_CHARACTERS),
         "x-demo-interval": str(_INTERVAL_SECONDS),
     }
-    job = _job(server, "streams", _small(stream=True), knobs)
+    job = _job(server, "streams", _small(server, stream=True), knobs)
     before = cpu_seconds(server.pid)
     result = _run(job, cores)
     used = cpu_seconds(server.pid) - before
@@ -113,7 +111,9 @@ def streaming(server: Server, cores: Cores, events: int) -> Streaming:
 def delay(server: Server, cores: Cores, count: int) -> Delay:
     """Begin short streams one after the other, with pauses."""
     knobs = {"x-demo-events": "3"}
-    job = _job(server, "first_bytes", _small(stream=True), knobs, connections=1, count=count)
+    job = _job(
+        server, "first_bytes", _small(server, stream=True), knobs, connections=1, count=count
+    )
     times = sorted(_run(job, cores)["first_bytes"])
     return Delay(
         p50=times[len(times) // 2], p99=times[min(len(times) - 1, len(times) * 99 // 100)],
@@ -148,8 +148,8 @@ def _settled(pid: int) -> int:
     return seen[-1]
 
 
-def _small(*, stream: bool) -> str:
-    return _message("demo-text", "benchmark " * (_PROMPT_CHARACTERS // 10), stream=stream)
+def _small(server: Server, *, stream: bool) -> str:
+    return server.speech.body("demo-text", "benchmark " * (_PROMPT_CHARACTERS // 10), stream)
 
 
 def _large() -> str:
@@ -177,12 +177,6 @@ def _large() -> str:
             "messages": [*turns, {"role": "user", "content": "And now?"}],
         }
     )
-
-
-def _message(model: str, prompt: str, *, stream: bool) -> str:
-    messages = [{"role": "user", "content": prompt}]
-    fields = {"model": model, "max_tokens": 1024, "messages": messages, "stream": stream}
-    return json.dumps(fields)
 
 
 def _job(server: Server, kind: str, body: str, knobs: Mapping[str, str], **more: Any) -> Job:

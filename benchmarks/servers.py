@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.speech import MESSAGES, Speech
 from tests.support.bridge_process import ROOT, BridgeProcess, descendants, eventually
 from tests.support.fakes import unused_port
 
@@ -73,6 +74,8 @@ class Server(Protocol):
     """Of the messages API."""
     headers: Mapping[str, str]
     """That let a request in."""
+    speech: Speech
+    """What it is asked in."""
 
     @property
     def pid(self) -> int: ...
@@ -86,6 +89,7 @@ class Child:
     """A program that prints its port as its first line."""
 
     path = "/v1/messages"
+    speech = MESSAGES
 
     def __init__(self, *, name: str, arguments: list[str], secret: str) -> None:
         self.name = name
@@ -145,6 +149,7 @@ class Nginx:
 
     name = "nginx"
     path = "/v1/messages"
+    speech = MESSAGES
 
     def __init__(self, *, program: str, directory: Path, upstream: DemoUpstream) -> None:
         self.port = unused_port()
@@ -183,6 +188,7 @@ class Bridge:
     """The bridge as it is delivered: embedded database, writer on."""
 
     path = "/demo/v1/messages"
+    speech = MESSAGES
 
     def __init__(self, *, fsync: str, directory: Path, upstream: DemoUpstream) -> None:
         self.name = f"bridge {fsync}"
@@ -199,7 +205,13 @@ class Bridge:
                             "type": "anthropic",
                             "base_url": f"http://127.0.0.1:{upstream.port}",
                             "key": upstream.secret,
-                        }
+                        },
+                        {
+                            "name": "openai",
+                            "type": "openai",
+                            "base_url": f"http://127.0.0.1:{upstream.port}/v1",
+                            "key": upstream.secret,
+                        },
                     ]
                 },
             },
@@ -230,6 +242,31 @@ class Bridge:
 
     def stop(self) -> None:
         self.process.close()
+
+
+class InOtherWords:
+    """A bridge that is started already, asked in another API."""
+
+    def __init__(self, bridge: Bridge, speech: Speech) -> None:
+        self.bridge = bridge
+        self.speech = speech
+        self.name = f"{bridge.name}, {speech.name}"
+        self.port = bridge.port
+        self.path = f"/openai{speech.path}"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.bridge.headers
+
+    @property
+    def pid(self) -> int:
+        return self.bridge.pid
+
+    def start(self, cores: Cores) -> None:
+        """Do nothing: it runs."""
+
+    def stop(self) -> None:
+        """Do nothing: who started it stops it."""
 
 
 def nginx_program() -> str | None:

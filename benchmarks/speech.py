@@ -1,0 +1,44 @@
+"""The APIs in which a server can be asked for the same thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """How one API is spoken."""
+
+    name: str
+    path: str
+    body: Callable[[str, str, bool], str]
+    """Makes a request from model, prompt, and whether it streams."""
+    frame_events: int
+    """Events of a stream besides its text."""
+
+
+def _messages(model: str, prompt: str, stream: bool) -> str:
+    turns = [{"role": "user", "content": prompt}]
+    return json.dumps({"model": model, "max_tokens": 1024, "messages": turns, "stream": stream})
+
+
+def _chat(model: str, prompt: str, stream: bool) -> str:
+    # No stream_options: the bridge asks for the counts, and keeps them from the client.
+    turns = [{"role": "user", "content": prompt}]
+    return json.dumps({"model": model, "messages": turns, "stream": stream})
+
+
+def _responses(model: str, prompt: str, stream: bool) -> str:
+    content = [{"type": "input_text", "text": prompt}]
+    turns = [{"type": "message", "role": "user", "content": content}]
+    return json.dumps({"model": model, "input": turns, "store": False, "stream": stream})
+
+
+MESSAGES = Speech(name="messages", path="/v1/messages", body=_messages, frame_events=6)
+"""Start, block start, ping, block stop, delta, stop."""
+CHAT = Speech(name="chat", path="/v1/chat/completions", body=_chat, frame_events=4)
+"""Role, finish, usage, `[DONE]`."""
+RESPONSES = Speech(name="responses", path="/v1/responses", body=_responses, frame_events=8)
+"""Created, in progress, item added, part added, text done, part done, item done, completed."""
