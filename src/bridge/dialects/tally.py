@@ -48,13 +48,12 @@ class Tally:
             else:
                 self._take_one(name, value)
 
-    def count(self, name: str) -> int:
-        """Return the last count of `name`; 0 when none was told."""
-        return self._said.get(name, 0)
-
     def told(self, *names: str) -> int:
         """Return the last count of the first of `names` that was told at all; 0 for none."""
-        return next((self._said[name] for name in names if name in self._said), 0)
+        for name in names:
+            if name in self._said:
+                return self._said[name]
+        return 0
 
     def extra(self) -> Mapping[str, int]:
         """Return the further counts that were told, by the names that records use."""

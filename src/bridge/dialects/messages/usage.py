@@ -33,10 +33,10 @@ def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsag
     """Return the counts so far."""
     return TokenUsage(
         response_id=response_id,
-        input_tokens=tally.count("input_tokens"),
-        output_tokens=tally.count("output_tokens"),
-        cache_read_input_tokens=tally.count("cache_read_input_tokens"),
-        cache_write_input_tokens=tally.count("cache_creation_input_tokens"),
+        input_tokens=tally.told("input_tokens"),
+        output_tokens=tally.told("output_tokens"),
+        cache_read_input_tokens=tally.told("cache_read_input_tokens"),
+        cache_write_input_tokens=tally.told("cache_creation_input_tokens"),
         source=source,
         extra=tally.extra(),
         metadata=tally.metadata(),

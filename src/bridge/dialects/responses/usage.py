@@ -41,11 +41,11 @@ def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: objec
 
 def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsage:
     """Return the counts so far; a cache that tells more than there was leaves no input."""
-    cached, written = tally.count(_CACHED), tally.count(_WRITTEN)
+    cached, written = tally.told(_CACHED), tally.told(_WRITTEN)
     return TokenUsage(
         response_id=response_id,
-        input_tokens=max(0, tally.count(_INPUT) - cached - written),
-        output_tokens=tally.count(_OUTPUT),
+        input_tokens=max(0, tally.told(_INPUT) - cached - written),
+        output_tokens=tally.told(_OUTPUT),
         cache_read_input_tokens=cached,
         cache_write_input_tokens=written,
         source=source,
