@@ -1,5 +1,7 @@
 # make run    starts the bridge on its embedded database
 # make test   runs the whole test suite
+# make test-clients
+#             runs real clients, installed from npm into .clients/, against the bridge
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
 
@@ -8,13 +10,19 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench requirements clean
+.PHONY: run test test-clients lint bench requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
 
 test: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m twisted.trial --reporter=text tests
+
+# Of one of them only: make test-clients CLIENTS=codex
+CLIENTS ?= claude_code codex opencode copilot_cli
+
+test-clients: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m twisted.trial --reporter=text $(CLIENTS:%=tests.clients.%)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check
@@ -44,4 +52,4 @@ requirements: | $(BIN)/python
 	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.txt setup.cfg
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info _trial_temp*
+	rm -rf $(VENV) .clients build dist src/*.egg-info _trial_temp*
