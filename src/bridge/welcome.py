@@ -75,6 +75,7 @@ def _commands(welcome: Welcome) -> list[str]:
                 f"  ({served.name} has no key yet: set ANTHROPIC_API_KEY where the bridge starts.)"
             ]
         lines += [""]
+    lines += _for_openai(welcome, token, demo)
     if welcome.admin_token.exists():
         records = f"{welcome.address}/api/v2/aibridge/interceptions"
         lines += [
@@ -84,6 +85,21 @@ def _commands(welcome: Welcome) -> list[str]:
             "",
         ]
     return lines
+
+
+def _for_openai(welcome: Welcome, token: str, demo: ProviderSettings | None) -> list[str]:
+    """Return how SDKs of OpenAI, and what reads the same variables, are set up."""
+    served = next((each for each in welcome.providers if each.type == "openai"), None)
+    if served is None or served.own_keys_only:
+        served = demo
+    if served is None:
+        return []
+    base = f"{welcome.address}/{served.name}/v1"
+    return [
+        "Set up what speaks OpenAI's APIs:",
+        f'  export OPENAI_BASE_URL={base} OPENAI_API_KEY="{token}"',
+        "",
+    ]
 
 
 def _curl(url: str, token: str) -> str:

@@ -121,7 +121,11 @@ class ShippedFileTests(ConfigCase):
 
         self.assertEqual(
             [(each.name, each.type, each.own_keys_only) for each in settings.providers],
-            [("anthropic", "anthropic", True), ("demo", "demo", False)],
+            [
+                ("anthropic", "anthropic", True),
+                ("openai", "openai", True),
+                ("demo", "demo", False),
+            ],
         )
         self.assertEqual(settings.warnings, ())
 
