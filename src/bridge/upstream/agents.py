@@ -16,13 +16,16 @@ from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.error import TimeoutError  # noqa: A004 - the transport's own
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
+from bridge.deferreds import limited
 from bridge.upstream.proxy import Proxy
+from bridge.upstream.trust import SecuredEndpoint
 from bridge.wire.headers import Header
 
 HIDDEN_ENCODING = b"x-aibridge-content-encoding"
@@ -125,11 +128,15 @@ class ExactAgent(Agent):
         self._pool_of_ours = pool
         self._origin = URI.fromBytes(origin)
         self._key = (self._origin.scheme, self._origin.host, self._origin.port)
-        self._endpoint = self._getEndpoint(self._origin)
+        secure = self._origin.scheme == b"https"
         host, port = self._origin.host.decode("ascii"), self._origin.port
-        if proxy is not None and self._origin.scheme == b"https" and proxy.is_for(host, port):
+        endpoint = self._getEndpoint(self._origin)
+        if proxy is not None and secure and proxy.is_for(host, port):
             tunnel = proxy.endpoint(host, port, reactor=reactor, connect_seconds=connect_seconds)
-            self._endpoint = wrapClientTLS(tls.creatorForNetloc(self._origin.host, port), tunnel)
+            endpoint = wrapClientTLS(tls.creatorForNetloc(self._origin.host, port), tunnel)
+        if secure:
+            endpoint = SecuredEndpoint(endpoint, host=host)
+        self._endpoint = _LimitedEndpoint(endpoint, reactor=reactor, seconds=connect_seconds)
         self.host = self._computeHostValue(*self._key)
         """Value of the Host header."""
 
@@ -142,6 +149,21 @@ class ExactAgent(Agent):
         return self._requestWithEndpoint(
             self._key, self._endpoint, method, self._origin, headers, body, target
         )
+
+
+@implementer(IStreamClientEndpoint)
+class _LimitedEndpoint:
+    """Makes whole connections within a time: names looked up, proxies asked, TLS spoken."""
+
+    def __init__(self, beneath: IStreamClientEndpoint, *, reactor: Any, seconds: float) -> None:
+        self._beneath = beneath
+        self._reactor = reactor
+        self._seconds = seconds
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 - the interface's
+        """Connect, or fail with TimeoutError."""
+        connecting = self._beneath.connect(protocolFactory)
+        return limited(connecting, self._seconds, self._reactor, TimeoutError)
 
 
 @implementer(IAgent)

@@ -7,27 +7,26 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, TimeoutError  # noqa: A004 - the transport's own
+from twisted.internet.error import ConnectError, DNSLookupError, TCPTimedOutError, UserError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bridge.deferreds import limited
-
 _MAX_ANSWER_BYTES = 16 * 1024
+_VERSION = b"HTTP/1."
 _END = b"\r\n\r\n"
 _DEFAULT_PORT = 80
 
 
 class ProxyRefused(ConnectError):  # noqa: N818 - named after what happened
-    """The proxy does not let us through; says what it answered."""
+    """The proxy does not let us through; says why, for the operator."""
 
 
 class Proxy:
@@ -47,7 +46,8 @@ class Proxy:
         if parts.username is not None:
             account = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self.authorization = b"Basic " + b64encode(account.encode("utf-8"))
-        self._bypass = tuple(each.strip().lower() for each in bypass if each.strip())
+        # Some write spaces where the others write commas.
+        self._bypass = tuple(word for each in bypass for word in each.lower().split())
 
     def is_for(self, host: str, port: int) -> bool:
         """Return whether `host` is reached through the proxy."""
@@ -57,34 +57,25 @@ class Proxy:
     def endpoint(
         self, host: str, port: int, *, reactor: Any, connect_seconds: float
     ) -> IStreamClientEndpoint:
-        """Return an endpoint that connects to `host` through the proxy."""
+        """Return an endpoint that connects to `host` through the proxy.
+
+        The limit is for TCP alone; whoever connects limits the whole.
+        """
         return _TunnelEndpoint(
-            proxy=HostnameEndpoint(
-                reactor, self.host.encode("ascii"), self.port, timeout=connect_seconds
-            ),
+            proxy=HostnameEndpoint(reactor, self.host, self.port, timeout=connect_seconds),
             authority=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             authorization=self.authorization,
-            reactor=reactor,
-            seconds=connect_seconds,
         )
 
 
 @implementer(IStreamClientEndpoint)
 class _TunnelEndpoint:
     def __init__(
-        self,
-        *,
-        proxy: IStreamClientEndpoint,
-        authority: str,
-        authorization: bytes,
-        reactor: Any,
-        seconds: float,
+        self, *, proxy: IStreamClientEndpoint, authority: str, authorization: bytes
     ) -> None:
         self._proxy = proxy
         self._authority = authority.encode("ascii")
         self._authorization = authorization
-        self._reactor = reactor
-        self._seconds = seconds
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 - the interface's
         """Connect to the proxy, ask for the tunnel, and hand the connection on."""
@@ -93,13 +84,17 @@ class _TunnelEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         made = Factory.forProtocol(Tunnel)
         made.noisy = False
-        tunnel: Any = await self._proxy.connect(made)
-        opened = tunnel.open(self._authority, self._authorization)
-        await limited(opened, self._seconds, self._reactor, TimeoutError)
+        try:
+            tunnel: Any = await self._proxy.connect(made)
+        except (UserError, TCPTimedOutError):
+            raise  # cancelled, or out of time
+        except (ConnectError, DNSLookupError) as e:
+            raise ProxyRefused(string=f"The proxy cannot be reached: {e}") from e
+        await tunnel.open(self._authority, self._authorization)
         inner = factory.buildProtocol(tunnel.transport.getPeer())
         if inner is None:
-            tunnel.transport.loseConnection()
-            raise ProxyRefused
+            tunnel.transport.abortConnection()
+            raise ProxyRefused(string="Nobody wants the connection any more.")
         tunnel.hand_over(inner)
         return inner
 
@@ -142,18 +137,22 @@ class Tunnel(Protocol):
             return
         self._received += data
         end = self._received.find(_END)
-        if end < 0:
+        if not self._received.startswith(_VERSION[: len(self._received)]):
+            self._refuse("What answers at the proxy's address is no HTTP proxy.")
+        elif end < 0:
             if len(self._received) > _MAX_ANSWER_BYTES:
                 self._refuse("The proxy's answer to CONNECT has no end.")
-            return
-        words = self._received.split(b"\r\n", 1)[0].split(b" ", 2)
-        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].startswith(b"2"):
-            status = words[1][:3].decode("latin-1") if len(words) > 1 else "nothing"
-            self._refuse(f"The proxy answered {status} to CONNECT.")
+        elif not self._status.startswith(b"2"):
+            self._refuse(f"The proxy answered {self._status.decode('latin-1')} to CONNECT.")
         elif len(self._received) > end + len(_END):
             self._refuse("The proxy sent bytes of its own into the tunnel.")  # we speak first
         else:
             self._settle(None)
+
+    @property
+    def _status(self) -> bytes:
+        word = self._received.split(b"\r\n", 1)[0].partition(b" ")[2].strip()[:3]
+        return word if word.isdigit() else b"something that is no status"
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell whoever has the connection, or waits for it."""
@@ -161,7 +160,7 @@ class Tunnel(Protocol):
         if self._inner is not None:
             self._inner.connectionLost(reason)
         else:
-            self._settle(reason)
+            self._refuse("The proxy closed the connection before it answered CONNECT.")
 
     def _refuse(self, sentence: str) -> None:
         self._settle(Failure(ProxyRefused(string=sentence)))
@@ -173,17 +172,29 @@ class Tunnel(Protocol):
             opened.callback(result)
 
 
-def _covers(pattern: str, host: str, port: int) -> bool:
-    """Return whether one word of `NO_PROXY` names `host`."""
-    if pattern == "*":
-        return True
-    name, colon, number = pattern.rpartition(":")
-    if colon and number.isdecimal() and ":" not in name:
+def _covers(word: str, host: str, port: int) -> bool:
+    """Return whether one word of `NO_PROXY` names `host`, a name or an address without brackets."""
+    pattern, _, number = word.rpartition(":")
+    if number.isdecimal() and (pattern.endswith("]") or (pattern and ":" not in pattern)):
         if int(number) != port:
             return False
-        pattern = name
+    else:
+        pattern = word
+    pattern = pattern.strip("[]")
+    if pattern == "*":
+        return True
+    address = _address(host)
+    if address is None:
+        domain = pattern.removeprefix("*").strip(".")
+        return bool(domain) and (host == domain or host.endswith(f".{domain}"))
     try:
-        return ip_address(host) in ip_network(pattern, strict=False)
+        return address in ip_network(pattern, strict=False)
     except ValueError:
-        domain = pattern.removeprefix("*").lstrip(".")
-        return host == domain or host.endswith("." + domain)
+        return False
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
