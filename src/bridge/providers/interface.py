@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from bridge.domain.identity import Credential, UserCredential
 from bridge.domain.interception import Api, Traffic
 from bridge.wire.headers import Header
@@ -52,6 +54,42 @@ class Route:
             return None
         rest = path[len(self.pattern) - 1 :]
         return rest.partition(b"/")[0].decode("ascii")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider is asked, before it says where and in whose name."""
+
+    method: bytes
+    path_and_query: bytes
+    """What came after the provider's name, byte for byte."""
+    headers: Sequence[Header]
+    """Those of the client that pass; nothing in them authenticates."""
+    body: bytes
+    model: str
+    """"" when the request names none."""
+    streaming: bool
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """The same as it goes upstream."""
+
+    target: bytes
+    """Path and query."""
+    headers: Sequence[Header]
+    body: bytes
+
+
+class Frames(Protocol):
+    """Turns an answer's bytes into server-sent events, where a provider frames them otherwise."""
+
+    for_client: bool
+    """Whether the client gets the events too; else it gets the provider's bytes as they came."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take upstream's next bytes; return the events that they complete."""
+
+    def finish(self) -> bytes:
+        """Say that upstream has ended; return what that completes, an error event of a cut one."""
 
 
 class Provider(Protocol):
