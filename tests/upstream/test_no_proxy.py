@@ -137,3 +137,27 @@ class AddressTests(BridgeTestCase):
 
     def test_an_ipv6_address(self) -> None:
         self.assertEqual(self.proxy("http://[2001:db8::1]:3128"), ("2001:db8::1", 3128))
+
+    def test_a_user_is_no_host(self) -> None:
+        self.assertEqual(self.proxy("http://ada:pw@proxy.example:3128")[0], "proxy.example")
+
+    def test_what_is_no_address_is_refused_without_repeating_it(self) -> None:
+        for url in (
+            "",
+            "http://",
+            "https://proxy.example:3128",
+            "socks5://proxy.example:1080",
+            "http://proxy.example:0",
+            "http://proxy.example:99999",
+            "http://proxy.example:hunter2",
+            "http://[2001:db8::1:3128",
+            "http://proxy.example:3128/path",
+            "http://ada:hunter2/@proxy.example:3128",
+            "http://ada:hunter2#@proxy.example:3128",
+            "http://ada:hunter2?@proxy.example:3128",
+            "http://proxy.example\x00:3128",
+        ):
+            error = self.assertRaises(ValueError, self.proxy, url)
+
+            self.assertTrue(str(error).startswith("must be a proxy's address"), url)
+            self.assertNotIn("hunter2", str(error))

@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
@@ -23,6 +23,10 @@ _MAX_ANSWER_BYTES = 16 * 1024
 _VERSION = b"HTTP/1."
 _END = b"\r\n\r\n"
 _DEFAULT_PORT = 80
+_EXPECTED = (
+    "must be a proxy's address such as http://proxy.example:3128 or "
+    "http://user:password@proxy.example:3128, with %2F for a / in the password, and so on"
+)
 
 
 class ProxyRefused(ConnectError):  # noqa: N818 - named after what happened
@@ -38,8 +42,11 @@ class Proxy:
         Args:
             url: its address.
             bypass: as in `NO_PROXY`: hosts, `.domains`, addresses, networks, `host:port`, `*`.
+
+        Raises:
+            ValueError: the address is none; a sentence that does not repeat it.
         """
-        parts = urlsplit(url if "://" in url else f"http://{url}")
+        parts = _parts(url)
         self.host = parts.hostname or ""
         self.port = parts.port or _DEFAULT_PORT
         self.authorization = b""
@@ -170,6 +177,18 @@ class Tunnel(Protocol):
         opened, self._opened = self._opened, None
         if opened is not None and not opened.called:
             opened.callback(result)
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number or too large
+        raise ValueError(_EXPECTED) from None
+    more = parts.path.strip("/") or parts.query or parts.fragment  # a password's / ? # ends up here
+    if parts.scheme != "http" or not usable or more or not parts.netloc.isprintable():
+        raise ValueError(_EXPECTED)
+    return parts
 
 
 def _covers(word: str, host: str, port: int) -> bool:
