@@ -169,23 +169,24 @@ class _Run:
         self._response = response
         self._tap = self._tap_for(response)
         answer = self._exchange.answer
-        passage = self._passage_for(response)
+        # A stream may get events of ours, and lose some; what HTTP calls whole may lack its end.
+        length = None if self._streaming else response.length
         relay = self._relay = Relay(
             downstream=answer,
-            length=response.length,
+            length=length,
             look=self._tap.data if self._tap is not None else _never_last,
             ending=self._end_answer,
             between=self._between,
             clock=self._clock,
             started=self._exchange.started,
             limits=self._limits,
-            passage=passage,
+            passage=self._passage_for(response),
         )
         answer.start(
             status=response.status,
             phrase=response.phrase,
             headers=response_headers(response.headers),
-            length=response.length if passage is None else None,
+            length=length,
         )
         response.deliver(relay)
         finish = await relay.done
@@ -277,8 +278,8 @@ class _Run:
         )
 
     def _observe(self, observations: Sequence[Observation]) -> None:
-        if self._last is None:
-            self._recording.observe(1, observations)
+        if self._last is None or self._recording.ended:
+            self._recording.observe(1, observations)  # an error ends an answer; counts may follow
         else:
             self._last.extend(observations)  # goes with the end, in one write
 

@@ -22,6 +22,8 @@ from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
 _SHORTEST_WAIT_SECONDS = 0.01
+_MOST_BEHIND_BYTES = 128 * 1024
+# Must exceed what a passage keeps back of an event; more than that it has left out.
 AFTER_END_SECONDS = 10.0
 """How long an upstream may keep its connection open once the client has the end of the answer."""
 
@@ -128,6 +130,10 @@ class Relay(TwistedProtocol):
         self._rest = b""
         self._sha256 = hashlib.sha256()
         self._client_sha256: Any = hashlib.sha256() if passage is not None else None
+        self._altered = False
+        """Whether the client got something else than upstream sent, not just less so far."""
+        self._behind = bytearray()
+        """What has gone into the passage and, as far as can be told, is still to come out."""
         self._held: list[bytes] | None = None
         self._lost: Failure | None = None
         self._settled = False
@@ -143,10 +149,7 @@ class Relay(TwistedProtocol):
     @property
     def client_sha256(self) -> str | None:
         """Hex digest of what the client got, when it is not the same."""
-        own = self._client_sha256
-        if own is None or own.digest() == self._sha256.digest():
-            return None
-        return str(own.hexdigest())
+        return str(self._client_sha256.hexdigest()) if self._altered else None
 
     def stop(self) -> None:
         """Close upstream at once; `done` fires with STOPPED unless it has fired."""
@@ -161,6 +164,7 @@ class Relay(TwistedProtocol):
         """Count an event of ours as handed to the client; somebody else writes it."""
         if self._client_sha256 is None:
             self._client_sha256 = self._sha256.copy()
+        self._altered = True
         self._client_sha256.update(event)
         self.bytes_to_client += len(event)
         self._last_write = self._clock.seconds()
@@ -188,7 +192,7 @@ class Relay(TwistedProtocol):
         self._sha256.update(data)
         last = self._look(data)
         if self._passage is not None:
-            data = self._passage.feed(data)
+            data = self._compared(data, self._passage.feed(data))
         self.bytes_to_client += len(data)
         if self._client_sha256 is not None:
             self._client_sha256.update(data)
@@ -203,10 +207,7 @@ class Relay(TwistedProtocol):
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""
         self._lost = reason
-        if self._passage is not None and not self._settled:
-            self._rest = self._passage.finish()
-            self.bytes_to_client += len(self._rest)
-            self._client_sha256.update(self._rest)
+        self._end_passage()
         if self._held is None:
             self._settle(self._how_lost())
 
@@ -230,6 +231,28 @@ class Relay(TwistedProtocol):
     def stopProducing(self) -> None:
         """The client has gone."""
         self.stop()
+
+    def _compared(self, came: bytes, passed: bytes) -> bytes:
+        """Return `passed`, after noting whether the passage has left something out before it."""
+        if self._altered or (passed == came and not self._behind):
+            return passed
+        self._behind += came
+        left_out = not self._behind.startswith(passed)
+        if left_out or len(self._behind) > len(passed) + _MOST_BEHIND_BYTES:
+            self._altered = True
+            self._behind.clear()
+        else:
+            del self._behind[: len(passed)]
+        return passed
+
+    def _end_passage(self) -> None:
+        """Take what the passage has kept back, to be written with the end."""
+        if self._passage is None or self._settled:
+            return
+        self._rest = self._compared(b"", self._passage.finish())
+        self._altered = self._altered or bool(self._behind)
+        self.bytes_to_client += len(self._rest)
+        self._client_sha256.update(self._rest)
 
     def _hold(self, data: bytes) -> None:
         self._held = [data]
@@ -294,12 +317,14 @@ class Relay(TwistedProtocol):
     def _look_at_clock(self) -> None:
         now = self._clock.seconds()
         if now >= self._started + self._limits.exchange:
+            self._end_passage()
             self._settle(Finish.OVERTIME)
         elif self._paused_at is not None:
             if now >= self._paused_at + self._limits.client_stall:
                 self._settle(Finish.STALLED)
         elif now >= self._last_byte + self._idle():
             # Whoever has the whole answer need not hear that upstream did not hang up.
+            self._end_passage()
             self._settle(self._how_idle())
         elif self._limits.ping and not self.ended and now >= self._last_write + self._limits.ping:
             event = self._between()
@@ -324,6 +349,8 @@ class Relay(TwistedProtocol):
         if self._settled:
             return
         self._settled = True
+        if self._held is not None:
+            self._rest = b""  # it stands behind bytes that are not written
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._downstream.unregister()
