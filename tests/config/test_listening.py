@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bridge.config.listening import Listener, is_loopback, listener_from
 from tests.support.cases import BridgeTestCase
+from tests.support.certificates import self_signed
 
 
 class ListenerTests(BridgeTestCase):
@@ -54,6 +57,18 @@ class ListenerTests(BridgeTestCase):
     def test_a_mistyped_keyword_is_refused(self) -> None:
         """It would listen on all addresses otherwise."""
         self.assertIn("interfce", self.refusal("tcp:4001:interfce=127.0.0.1"))
+
+    def test_a_key_of_another_certificate_is_refused(self) -> None:
+        """In a sentence, before the start."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        (directory / "other").mkdir()
+        certificate, _ = self_signed("localhost").write(directory)
+        _, key = self_signed("localhost").write(directory / "other")
+
+        said = self.refusal(f"ssl:4001:privateKey={key}:certKey={certificate}")
+
+        self.assertIn("that do not belong together", said)
 
     def test_a_port_out_of_range_is_refused(self) -> None:
         """Before the start."""

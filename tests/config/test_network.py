@@ -14,6 +14,27 @@ PROXY = "http://proxy.example:3128"
 OTHER = "http://other.example:8080"
 
 
+class OddProxyTests(ConfigCase):
+    """Addresses that are nearly right are refused before the start, without their password."""
+
+    def assert_refused(self, address: str) -> None:
+        (problem,) = self.problems(environ={"HTTPS_PROXY": address})
+
+        self.assertIn("https_proxy: must be a proxy's address", problem)
+        self.assertNotIn("secret", problem)
+
+    def test_a_port_that_is_none(self) -> None:
+        self.assert_refused("http://user:secret@proxy.example:99999")
+        self.assert_refused("http://user:secret@proxy.example:abc")
+
+    def test_an_unescaped_character_in_the_password(self) -> None:
+        self.assert_refused("http://user:secret#1@proxy.example:3128")
+        self.assert_refused("http://user:secret?1@proxy.example:3128")
+
+    def test_half_a_bracket(self) -> None:
+        self.assert_refused("http://[::1")
+
+
 class HttpsProxyTests(ConfigCase):
     def proxy(self, text: str | None = None, flag: str | None = None, **environ: str) -> str:
         flags = {"https-proxy": flag} if flag is not None else {}

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from bridge.domain.identity import Secret, hint
 from bridge.domain.units import format_duration, format_size, parse_duration, parse_size
+from bridge.upstream.proxy import Proxy
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
@@ -235,17 +236,10 @@ def _network(text: str) -> Network:
 
 
 def _parse_proxy(text: str) -> Secret:
-    if not text.strip():
-        return Secret("")
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme != "http" or not parts.hostname or port == 0 or parts.path not in ("", "/"):
-        msg = "must be a proxy's address such as http://proxy.example:3128"
-        raise ValueError(msg)
-    return Secret(text)
+    address = load_secret_text(text)
+    if address.strip():
+        Proxy(url=address, bypass=())  # refuses what is none, without repeating it
+    return Secret(address)
 
 
 def _show_proxy(value: Secret) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from OpenSSL import SSL, crypto
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import VerifyError
 
 _PIECE = re.compile(r"((?:\\.|[^:\\])*)(?::|$)", re.DOTALL)
 _LOCAL_KINDS = frozenset({"unix"})
@@ -109,7 +110,7 @@ def _refuse_malformed(description: str) -> None:
     except OSError as e:
         msg = f"names a file that cannot be read: {e.strerror or type(e).__name__}"
         raise ValueError(msg) from e
-    except (SSL.Error, crypto.Error) as e:
+    except (SSL.Error, crypto.Error, VerifyError) as e:
         msg = "names a certificate or key that is not in PEM form, or that do not belong together"
         raise ValueError(msg) from e
     except (ValueError, TypeError, IndexError) as e:
