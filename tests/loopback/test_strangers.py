@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.domain.records import InterceptionStarted
 from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import RequestHead
-from tests.loopback.test_bad_upstream import DOCUMENT
+from tests.loopback.speech import MESSAGES
 from tests.support.fakes import Send, answer
 from tests.support.gateway import ASK, MIB, TOKEN, GatewayTestCase, request
 
@@ -14,7 +14,7 @@ class MemoryTests(GatewayTestCase):
     body_memory_bytes = 2 * MIB
 
     async def test_a_probe_with_a_body_keeps_nothing(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         for target in (b"/anthropic/", b"/anthropic/api/hello"):
             response = await self.ask(b"x" * MIB, method=b"HEAD", target=target, token=None)
             self.assertEqual(response.status, 413)
@@ -23,7 +23,7 @@ class MemoryTests(GatewayTestCase):
         self.assertEqual((await self.ask()).status, 200)
 
     async def test_a_health_check_with_a_body_gives_its_memory_back(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         client = await self.connect()
         for _ in range(20):
             response = await self.ask(
@@ -37,7 +37,7 @@ class MemoryTests(GatewayTestCase):
 
 class RecordTests(GatewayTestCase):
     async def test_a_token_where_none_belongs_is_not_recorded(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
 
         await self.ask(
             ASK.replace(b"claude-sonnet-5", TOKEN.encode()),
@@ -70,7 +70,7 @@ class AddressTests(GatewayTestCase):
 
 class DrainTests(GatewayTestCase):
     async def test_the_next_answer_ends_the_connection(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         client = await self.connect()
         self.assertEqual((await self.ask(client=client)).header(b"connection"), None)
 

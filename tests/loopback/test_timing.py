@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bridge.web.site import SiteLimits
-from tests.loopback.test_bad_upstream import DOCUMENT
+from tests.loopback.speech import MESSAGES
 from tests.support.fakes import Hold, Send, answer
 from tests.support.gateway import ASK, GatewayTestCase, request
 
 
 class HeadTests(GatewayTestCase):
     async def test_the_head_of_a_document_comes_although_its_body_dawdles(self) -> None:
-        head, end, body = answer(DOCUMENT).partition(b"\r\n\r\n")
+        head, end, body = answer(MESSAGES.document).partition(b"\r\n\r\n")
         await self.start([Send(head + end), Hold(), Send(body)])
         client = await self.connect()
         client.send(request(ASK))
@@ -20,7 +20,7 @@ class HeadTests(GatewayTestCase):
 
         self.upstream.release()
         response = await client.response()
-        self.assertEqual((response.body, response.end), (DOCUMENT, "clean"))
+        self.assertEqual((response.body, response.end), (MESSAGES.document, "clean"))
 
     async def test_a_document_without_a_byte_has_a_head(self) -> None:
         await self.start([Send(answer(b""))])
@@ -40,7 +40,7 @@ class SecondRequestTests(GatewayTestCase):
     )
 
     async def test_half_a_line_is_hung_up_on(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         client = await self.connect()
         await self.ask(client=client)
 
@@ -49,7 +49,7 @@ class SecondRequestTests(GatewayTestCase):
         self.assertEqual(await client.ended(), "closed")
 
     async def test_half_a_header_is_hung_up_on(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         client = await self.connect()
         await self.ask(client=client)
 
@@ -58,7 +58,7 @@ class SecondRequestTests(GatewayTestCase):
         self.assertEqual(await client.ended(), "closed")
 
     async def test_half_a_body_is_hung_up_on(self) -> None:
-        await self.start([Send(answer(DOCUMENT))])
+        await self.start([Send(answer(MESSAGES.document))])
         client = await self.connect()
         await self.ask(client=client)
 
@@ -69,7 +69,7 @@ class SecondRequestTests(GatewayTestCase):
         self.assertEqual(self.memory.used_bytes, 0)
 
     async def test_an_answer_may_take_longer_than_a_request(self) -> None:
-        await self.start([Hold(), Send(answer(DOCUMENT))])
+        await self.start([Hold(), Send(answer(MESSAGES.document))])
         client = await self.connect()
         client.send(request(ASK))
         await self.upstream.requested()
@@ -77,4 +77,4 @@ class SecondRequestTests(GatewayTestCase):
 
         response = await client.response()
 
-        self.assertEqual((response.body, response.end), (DOCUMENT, "clean"))
+        self.assertEqual((response.body, response.end), (MESSAGES.document, "clean"))
