@@ -190,6 +190,14 @@ class ChatCompletionsTests(BridgeTestCase):
 
         self.assertEqual(completion.choices[0].message.content, "You said: the prompt")
 
+    def test_text_of_the_surroundings_is_no_prompt(self) -> None:
+        surroundings = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+        parts = [{"type": "text", "text": each} for each in ("the prompt", surroundings)]
+
+        completion = self.completion("demo-text", parts)
+
+        self.assertEqual(completion.choices[0].message.content, "You said: the prompt")
+
     def test_error_is_an_overload_with_a_time_to_retry_by_default(self) -> None:
         answer = self.ask("demo-error")
 

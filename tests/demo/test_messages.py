@@ -100,6 +100,15 @@ class MessagesTests(BridgeTestCase):
             (call["name"], call["input"]), ("Bash", {"command": "echo demo && sleep 0.2"})
         )
 
+    def test_text_of_the_surroundings_is_no_prompt(self) -> None:
+        surroundings = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+        blocks = [{"type": "text", "text": each} for each in ("the prompt", surroundings)]
+        turns = [{"role": "user", "content": blocks}]
+
+        message = document(self.messages.answer(asked(request("demo-text", messages=turns))))
+
+        self.assertEqual(message["content"][0]["text"], "You said: the prompt")
+
     def test_prompt_that_says_so_without_any_tool_gets_text_as_for_a_title(self) -> None:
         message = document(self.messages.answer(asked(request("claude-opus-5", "use the tool"))))
 

@@ -195,6 +195,14 @@ class TextTests(ResponsesCase):
 
         self.assertEqual(self.response("gpt-5", given).output_text, "You said: the prompt")
 
+    def test_text_of_the_surroundings_is_no_prompt(self) -> None:
+        surroundings = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+        parts = [{"type": "input_text", "text": each} for each in ("the prompt", surroundings)]
+
+        response = self.response("gpt-5", [{"role": "user", "content": parts}])
+
+        self.assertEqual(response.output_text, "You said: the prompt")
+
     def test_number_size_and_pace_of_events_follow_the_headers(self) -> None:
         headers = {
             b"x-demo-events": b"7",

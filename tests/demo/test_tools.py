@@ -94,6 +94,19 @@ class ToolsTests(BridgeTestCase):
 
         self.assertEqual(arguments(schema), {"cmd": COMMAND})
 
+    def test_shell_of_cline_gets_one_of_several_commands(self) -> None:
+        commands = {"type": "array", "items": {"type": "string", "description": "A command"}}
+
+        call = call_of(
+            [
+                Tool(name="read_files"),
+                Tool(name="run_commands", schema=requiring(commands=commands)),
+            ],
+            "the prompt",
+        )
+
+        self.assertEqual((call.name, call.arguments), ("run_commands", {"commands": [COMMAND]}))
+
     def test_what_is_required_is_filled_by_its_type(self) -> None:
         schema = requiring(
             command={"type": "string"},

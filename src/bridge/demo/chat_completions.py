@@ -244,10 +244,10 @@ def _turn(messages: Sequence[_Message]) -> Turn:
 
 
 def _text(content: str | list[_Part] | None) -> str:
-    """Return the last text."""
+    """Return the human's last text."""
     if content is None or isinstance(content, str):
         return content or ""
-    return next((part.text or "" for part in reversed(content) if part.type == "text"), "")
+    return script.last_words(part.text or "" for part in reversed(content) if part.type == "text")
 
 
 def _offered(request: _Request) -> list[Tool]:

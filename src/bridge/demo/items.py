@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.demo.script import Turn
+from bridge.demo.script import Turn, last_words
 
 Given = str | list[msgspec.Raw] | None
 """The `input` of a request: a human's text, or items as they came."""
@@ -104,11 +104,12 @@ def _in_full(item: dict[str, Any], suffix: str) -> dict[str, Any]:
 
 
 def _text(content: object) -> str:
-    """Return the last text."""
+    """Return the human's last text."""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        for part in reversed(content):
-            if isinstance(part, dict) and part.get("type") in _TEXTS:
-                return str(part.get("text") or "")
-    return ""
+    parts = reversed(content) if isinstance(content, list) else ()
+    return last_words(
+        str(part.get("text") or "")
+        for part in parts
+        if isinstance(part, dict) and part.get("type") in _TEXTS
+    )

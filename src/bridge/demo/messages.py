@@ -294,10 +294,10 @@ def _turn(turns: Sequence[_Turn]) -> Turn:
 
 
 def _text(content: str | list[_Block]) -> str:
-    """Return the last text."""
+    """Return the human's last text."""
     if isinstance(content, str):
         return content
-    return next((block.text for block in reversed(content) if block.type == "text"), "")
+    return script.last_words(block.text for block in reversed(content) if block.type == "text")
 
 
 def _usage(usage: Usage, output_tokens: int) -> dict[str, Any]:

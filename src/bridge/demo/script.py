@@ -16,7 +16,7 @@ demo-tool always does: so that coding agents, which insist on names of their own
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -48,6 +48,8 @@ _EVENT_CHARACTERS = 24
 _USE_THE_TOOL = "use the tool"
 _CALL_TOKENS = 10
 _WORDS = re.compile(r"\S+\s*|\s+")
+_SURROUNDINGS = re.compile(r"\s*<environment_details>.*</environment_details>\s*", re.DOTALL)
+# Kilo Code's, a text of its own behind what the human wrote.
 _MOST = 1_000_000
 
 
@@ -94,6 +96,12 @@ class Said:
     pieces: Sequence[str]
     call: Call | None
     usage: Usage
+
+
+def last_words(texts: Iterable[str]) -> str:
+    """Return what the human wrote in the texts of a message, of which the last comes first."""
+    spoken = (text for text in texts if _SURROUNDINGS.fullmatch(text) is None)
+    return next(spoken, "")
 
 
 def knobs_from(headers: Mapping[bytes, bytes]) -> Knobs:

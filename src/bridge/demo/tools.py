@@ -24,6 +24,7 @@ SHELLS = frozenset(
         "exec_command",
         "shell_command",
         "run_shell_command",
+        "run_commands",
     }
 )
 """What coding agents name the tool that runs a command."""
@@ -32,8 +33,10 @@ SHELLS = frozenset(
 COMMAND = "echo demo && sleep 0.2"
 _ARGUMENT_VECTOR = ("bash", "-lc", COMMAND)
 _COMMAND_NAMES = frozenset({"command", "cmd"})
+_COMMANDS_NAME = "commands"
+# Cline's: several whole commands.
 _PROMPT_NAME = "query"
-_ALWAYS_FILLED = _COMMAND_NAMES | {_PROMPT_NAME}
+_ALWAYS_FILLED = _COMMAND_NAMES | {_COMMANDS_NAME, _PROMPT_NAME}
 _DEEPEST = 4
 _MOST_ITEMS = 10
 _LONGEST_REFERENCE = 8
@@ -139,6 +142,8 @@ class _Filling:
             case "array":
                 if name in _COMMAND_NAMES:
                     return list(_ARGUMENT_VECTOR)
+                if name == _COMMANDS_NAME and _are_texts(schema.get("items")):
+                    return [COMMAND]
                 return self._items(schema, depth)
             case _:
                 return self.filled(schema, depth) if depth > 0 else {}
@@ -173,6 +178,10 @@ class _Filling:
         for step in reference.removeprefix("#").split("/")[1:]:
             found = found.get(step) if isinstance(found, Mapping) else None
         return found
+
+
+def _are_texts(items: object) -> bool:
+    return isinstance(items, Mapping) and _type_of(items) == "string"
 
 
 def _type_of(schema: _Schema) -> object:
