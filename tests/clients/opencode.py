@@ -8,6 +8,7 @@ from operator import add
 from typing import Any
 
 from bridge.demo.tools import COMMAND
+from bridge.domain.clients import OPENCODE
 from tests.clients.npm import Package
 from tests.clients.running import ClientCase, Expected, Run, Tokens, new_prompt
 
@@ -21,7 +22,7 @@ class OpenCode(ClientCase):
     """Asks for a title first, then works."""
 
     package = Package(name="opencode-ai", version="1.18.33", command="opencode")
-    label = "OpenCode"
+    label = OPENCODE
 
     def test_messages(self) -> None:
         self.ask("anthropic", "claude-sonnet-4-5", "/v1/messages")

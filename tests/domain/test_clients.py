@@ -69,6 +69,11 @@ class ClientTests(BridgeTestCase):
     def test_kilo_code_by_originator(self) -> None:
         self.check("Kilo Code", "Anthropic/JS 1.0", originator="kilo-code")
 
+    def test_kilo_code_calling_itself_opencode(self) -> None:
+        self.check(
+            "Kilo Code", "opencode/7.7.7 (linux; x64)", originator="opencode", x_title="Kilo Code"
+        )
+
     def test_originator_is_exact(self) -> None:
         self.check("Unknown", originator="Kilo-Code")
 
@@ -104,6 +109,9 @@ class ClientTests(BridgeTestCase):
 
     def test_opencode(self) -> None:
         self.check("OpenCode", "opencode/1.18.33 ai-sdk/provider-utils/4.0.46")
+
+    def test_opencode_with_another_title(self) -> None:
+        self.check("OpenCode", "opencode/1.18.33", x_title="opencode")
 
     def test_junie(self) -> None:
         self.check("Junie", "Junie:1.2")

@@ -14,6 +14,7 @@ CODEX = "Codex"
 COPILOT_CLI = "GitHub Copilot (CLI)"
 COPILOT_VSCODE = "GitHub Copilot (VS Code)"
 KILO_CODE = "Kilo Code"
+OPENCODE = "OpenCode"
 QWEN_CODE = "Qwen Code"
 
 MAX_SESSION_ID = 256
@@ -36,7 +37,7 @@ _RULES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     ("Coder Agents", ("coder-agents/",), None),
     ("Charm Crush", ("charm crush/", "charm-crush/"), None),
     ("Cursor", (), None),
-    ("OpenCode", ("opencode/",), None),
+    (OPENCODE, ("opencode/",), None),
     ("Junie", ("junie:",), None),
     (QWEN_CODE, ("qwencode/",), None),
 )
@@ -53,7 +54,7 @@ _OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
     COPILOT_CLI: (b"x-client-session-id",),
     KILO_CODE: (b"x-kilocode-taskid",),
     "Coder Agents": (b"x-coder-chat-id",),
-    "OpenCode": (b"x-opencode-session", b"x-session-affinity"),
+    OPENCODE: (b"x-opencode-session", b"x-session-affinity"),
 }
 _USER_ID = "metadata.user_id"
 
@@ -61,21 +62,25 @@ _USER_ID = "metadata.user_id"
 def detect_client(headers: Headers) -> str:
     """Return the label of the tool that sent `headers`, `Unknown` for none that we know.
 
-    The User-Agent decides where it can. Qwen Code calls itself `claude-cli/0.…` on this API,
-    without the session header that Claude Code has sent since long before; Copilot's command line
-    looks like a bare SDK, but says who initiated a request: the user, or the agent with a tool's
-    result (1.0.102, which names the type of interaction only in the former).
+    The User-Agent decides where it can. Kilo Code (7.7.7), made of opencode, calls itself that on
+    the Responses API, under a title of its own. Qwen Code calls itself `claude-cli/0.…` on the
+    Messages API, without the session header that Claude Code has sent since long before. Copilot's
+    command line looks like a bare SDK, but says who initiated a request: the user, or the agent
+    with a tool's result (1.0.102, which names the type of interaction only in the former).
     """
     agent = _first(headers, b"user-agent").lower()
     originator = _first(headers, b"originator")
+    title = _BY_TITLE.get(_first(headers, b"x-title"))
     for label, beginnings, origin in _RULES:
         if agent.startswith(beginnings) or (origin is not None and originator == origin):
+            if label == OPENCODE:
+                return title or label
             return QWEN_CODE if label == CLAUDE_CODE and _posing(agent, headers) else label
         if label == "Cursor" and _first(headers, _CURSOR_VERSION):
             return label
     if agent.startswith(_BARE_SDKS) and _first(headers, b"x-initiator") in _COPILOT_INITIATORS:
         return COPILOT_CLI
-    return _BY_TITLE.get(_first(headers, b"x-title"), UNKNOWN)
+    return title or UNKNOWN
 
 
 def client_session_id(
