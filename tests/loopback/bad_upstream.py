@@ -130,6 +130,25 @@ class WithinTheAnswerCases(SpeakingTestCase):
         self.assertEqual(self.journal.ended.bytes_out, len(response.body))
         self.assert_partly_counted()
 
+    async def test_a_reset_behind_the_head_of_a_stream_is_told_in_it(self) -> None:
+        await self.start([Send(stream_head()), Reset()])
+
+        response = await self.ask_stream()
+
+        self.assertEqual((response.status, response.end), (200, "truncated"))
+        self.assert_error_event(response.body, "upstream_broke")
+        self.assertEqual(self.journal.ended.status, "upstream_error")
+        self.assertIsNone(self.journal.ended.response_sha256)
+
+    async def test_a_reset_behind_the_head_of_a_document_adds_nothing(self) -> None:
+        await self.start([Send(answer(self.speech.document).partition(b"{")[0]), Reset()])
+
+        response = await self.ask()
+
+        self.assertEqual((response.status, response.body), (200, b""))
+        self.assertNotEqual(response.end, "clean")
+        self.assertEqual(self.journal.ended.status, "upstream_error")
+
     async def test_a_reset_within_an_event_adds_nothing_to_it(self) -> None:
         begun = self.speech.start + self.speech.text[:30]
         await self.start([Send(stream_head() + chunk(begun)), Reset()])

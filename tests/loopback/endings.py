@@ -264,6 +264,22 @@ class AbortCases(SpeakingTestCase):
         self.assertEqual(self.journal.ended.status, "gateway_abort")
         await self.upstream.left()
 
+    async def test_a_revocation_within_an_event_adds_nothing_to_it(self) -> None:
+        """Half an event that is kept back is given up; of our own there is nothing behind half."""
+        begun = self.speech.start + self.speech.text[:40]
+        await self.start([Send(stream_head() + chunk(begun)), Hold()])
+        client = await self.connect()
+        client.send(self.request(self.speech.ask_stream))
+        response = await client.begun(self.speech.start)
+
+        self.interceptor.abort(Unauthenticated("No longer good."), which=lambda actor: True)
+        await client.ended()
+
+        self.assertEqual(response.end, "truncated")
+        self.assertIn(response.body, (begun, self.speech.start))
+        self.assertEqual(self.journal.ended.status, "gateway_abort")
+        self.assertEqual(self.journal.ended.bytes_out, len(response.body))
+
     async def test_a_stop_before_the_answer_is_a_503(self) -> None:
         await self.start([Hold()])
         client = await self.connect()

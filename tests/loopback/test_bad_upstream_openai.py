@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from bridge.domain.records import TokenUsageRecorded
 from tests.loopback import bad_upstream
 from tests.loopback.speaking import SpeakingTestCase
@@ -47,6 +49,14 @@ class ChatEndTests(SpeakingTestCase):
         self.assertEqual(self.journal.ended.status, "completed")
         self.assertEqual(self.journal.usage.usage_source, "provider_final")
         self.assertIsNotNone(self.journal.ended.client_sha256)
+
+    async def test_counts_told_over_and_over_are_all_kept_back(self) -> None:
+        body = await self.streamed(
+            BEGUN + USAGE_CHUNK * 3_000 + FINISH_CHUNK + USAGE_CHUNK + DONE, Send(LAST_CHUNK)
+        )
+
+        self.assertEqual((body, self.response.end), (BEGUN + FINISH_CHUNK + DONE, "clean"))
+        self.assertEqual(self.journal.ended.client_sha256, hashlib.sha256(body).hexdigest())
 
     async def test_done_alone_is_an_end(self) -> None:
         body = await self.streamed(BEGUN + DONE, Send(LAST_CHUNK))
