@@ -174,3 +174,14 @@ class LengthOfStreamTests(SpeakingTestCase):
 
         self.assertEqual(body, CHAT.whole)
         self.assertIsNone(self.journal.ended.client_sha256)
+
+    async def test_to_a_client_of_http_1_0_the_connections_end_is_the_answers(self) -> None:
+        await self.start([Send(answer(CHAT.whole, content_type=b"text/event-stream"))])
+        client = await self.connect()
+        client.send(self.request(CHAT.ask_stream).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+
+        response = await client.response()
+
+        self.assertEqual((response.body, response.end), (CHAT.seen(CHAT.whole), "clean"))
+        self.assertIsNone(response.header(b"content-length"))
+        self.assertEqual(await client.ended(), "closed")
