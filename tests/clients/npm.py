@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.support.bridge_process import ROOT
@@ -50,9 +51,22 @@ def installed(package: Package) -> Path:
         Unavailable: a program is missing, or npm cannot reach its registry.
         AssertionError: npm failed for another reason, e.g. there is no such version.
     """
+    found = _attempted(package)
+    if isinstance(found, Unavailable):
+        raise found
+    return found
+
+
+def node_version() -> str:
+    """Return the version of the Node that runs them."""
+    return subprocess.check_output(["node", "--version"], text=True).strip()
+
+
+@cache  # a registry that cannot be reached is not asked again for every test
+def _attempted(package: Package) -> Path | Unavailable:
     missing = [program for program in NEEDED if shutil.which(program) is None]
     if missing:
-        raise Unavailable(f"not installed here: {', '.join(missing)}")
+        return Unavailable(f"not installed here: {', '.join(missing)}")
     home = CACHE / package.specification.replace("/", "+")
     command = home / "node_modules" / ".bin" / package.command
     if not command.exists():
@@ -60,16 +74,14 @@ def installed(package: Package) -> Path:
         with tempfile.TemporaryDirectory(dir=CACHE, prefix="installing-") as directory:
             fresh = Path(directory) / "client"
             fresh.mkdir()
-            _install(package, fresh)
+            try:
+                _install(package, fresh)
+            except Unavailable as e:
+                return e
             if home.exists():
                 shutil.rmtree(home)
             fresh.rename(home)  # only what is complete ever has this name
     return command
-
-
-def node_version() -> str:
-    """Return the version of the Node that runs them."""
-    return subprocess.check_output(["node", "--version"], text=True).strip()
 
 
 def _install(package: Package, directory: Path) -> None:
