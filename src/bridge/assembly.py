@@ -32,6 +32,7 @@ from bridge.domain.tokens import IssuedTokens
 from bridge.intercept.exchange import ReadingLimits
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
+from bridge.journal.files import DiskFiles
 from bridge.policy.admission import Admission
 from bridge.policy.stored_objects import MadeBy, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
@@ -45,6 +46,7 @@ from bridge.store.sessions import SessionsFollower
 from bridge.store.stored_objects import made_by
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
+from bridge.telemetry.metrics import Exposition, Metrics
 from bridge.upstream.relay import RelayLimits
 from bridge.upstreams import build_upstreams
 from bridge.version import version_text
@@ -86,6 +88,7 @@ class Bridge:
     admission: Admission
     interceptor: Interceptor
     refusals: Refusals
+    metrics: Metrics
     upstreams: Sequence[Upstream]
     demo: DemoProcess | None
     site: BridgeSite
@@ -113,6 +116,11 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         reactor=reactor,
         log=structlog.get_logger("bridge.database"),
     )
+    metrics = Metrics(
+        names=settings[options.METRICS_NAMES],
+        user_label=settings[options.METRICS_USER_LABEL],
+        clock=reactor,
+    )
     root = data_dir / JOURNAL_DIRECTORY
     writer, retention = _storage(settings, reactor, database, root)
     journal = open_journal(
@@ -124,6 +132,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         reactor=reactor,
         log=structlog.get_logger("bridge.journal"),
         on_append=writer.notify,
+        files=metrics.timed(DiskFiles()),
     )
     directory = _directory(settings, reactor, database, data_dir)
     admission = Admission(
@@ -132,7 +141,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor,
         recording=lambda: journal.accepting,
     )
-    refusals = Refusals(append=journal.append, clock=reactor)
+    refusals = Refusals(append=metrics.counting_refusals(journal.append), clock=reactor)
     interceptor = Interceptor(
         clock=reactor, limits=_relay_limits(settings), reading_limits=_reading_limits(settings)
     )
@@ -150,7 +159,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         enabled=settings[options.ENABLED],
         max_body_bytes=settings[options.MAX_BODY],
         admission=admission,
-        recorder=_recorder(settings, reactor, streams, journal, stored),
+        recorder=_recorder(settings, reactor, streams, journal, stored, metrics),
         refusals=refusals,
         interceptor=interceptor,
         reactor=reactor,
@@ -181,7 +190,14 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor,
         addresses=addresses,
     )
-    operations = Operations(details=status.details, not_ready=status.not_ready).site()
+
+    def exposition(accept: str) -> Awaitable[Exposition]:
+        scrape = metrics.scrape(status.details(), accept)
+        return deferToThreadPool(reactor, reactor.getThreadPool(), scrape)
+
+    operations = Operations(
+        details=status.details, not_ready=status.not_ready, metrics=exposition
+    ).site()
     return Bridge(
         settings=settings,
         reactor=reactor,
@@ -198,6 +214,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         admission=admission,
         interceptor=interceptor,
         refusals=refusals,
+        metrics=metrics,
         upstreams=upstreams,
         demo=demo,
         site=BridgeSite(
@@ -298,6 +315,7 @@ def _recorder(
     streams: LogStreams,
     journal: Journal,
     stored: StoredObjects,
+    metrics: Metrics,
 ) -> Recorder:
     def ended(interception: Interception, ending: Ending) -> None:
         if interception.stores and ending.response_id:
@@ -313,6 +331,7 @@ def _recorder(
         clock=reactor,
         log=(StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None),
         on_end=ended,
+        counting=metrics,
     )
 
 

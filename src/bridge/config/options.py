@@ -39,7 +39,7 @@ LISTEN = Option(
 )
 OPERATIONS_LISTEN = Option(
     path="operations_listen", kind=TEXT, default="tcp:4002:interface=127.0.0.1", empty=True,
-    doc='Endpoint for health details, without authentication; "" turns it off.',
+    doc='Endpoint for health details and metrics, without authentication; "" turns it off.',
 )
 DATA_DIR = Option(
     path="data_dir", kind=DIRECTORY, default=Path("var/aibridge"),
@@ -93,6 +93,15 @@ LOG_LEVEL = Option(
     path="log_level", kind=choice("debug", "info", "warning", "error"), default="info",
     reloadable=True,
     doc="The least severe messages that are logged.",
+)
+
+METRICS_NAMES = Option(
+    path="metrics.names", kind=choice("aibridge", "coder_aibridged"), default="aibridge",
+    doc="The word that all names of metrics begin with; the second is the established gateway's.",
+)
+METRICS_USER_LABEL = Option(
+    path="metrics.user_label", kind=BOOLEAN, default=False,
+    doc="Tell users apart in the metrics, by id in the label initiator_id; many more series.",
 )
 
 # The gateway, under the established names

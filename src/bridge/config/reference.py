@@ -87,6 +87,7 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("Limits", "limits.", "Every wait has a limit; the error of a limit that fires names it."),
     ("The journal", "journal.", "The files in ``data_dir/journal`` that the database gets."),
     ("What is recorded", "record.", "Applied before anything is written."),
+    ("Metrics", "metrics.", "They are served at ``/metrics`` of ``operations_listen``."),
     ("Tokens", "tokens.", ""),
     ("Identity", "auth.", ""),
 )

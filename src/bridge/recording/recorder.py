@@ -46,6 +46,20 @@ class RecordLog(Protocol):
         """Write `record`, which belongs to `interception`."""
 
 
+class Tally(Protocol):
+    """What counts the records of one interception."""
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Count `records`, which are written down; never raises."""
+
+
+class Counting(Protocol):
+    """What makes metrics of records."""
+
+    def begin(self, interception: Interception, *, prompted: bool) -> Tally:
+        """Return what counts the records of an accepted interception."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
     """Which contents are recorded; what is off never reaches the journal."""
@@ -66,6 +80,7 @@ class Recorder:
         clock: Clock,
         log: RecordLog | None = None,
         on_end: Callable[[Interception, Ending], None] | None = None,
+        counting: Counting | None = None,
     ) -> None:
         """Record to `journal`, and to `log` too where there is one.
 
@@ -74,13 +89,15 @@ class Recorder:
             levels: which contents are recorded.
             clock: gives the time of records.
             log: structured logging, when switched on.
-            on_end: told of every end, for the metrics.
+            on_end: told of every end.
+            counting: makes metrics of what is written down.
         """
         self._journal = journal
         self._levels = levels
         self._clock = clock
         self._log = log
         self._on_end = on_end
+        self._counting = counting
 
     def begin(self, interception: Interception) -> Recording:
         """Write down that `interception` was accepted, and return what records the rest of it.
@@ -88,6 +105,7 @@ class Recorder:
         Raises:
             Unavailable: the journal takes no records.
         """
+        prompted = bool(interception.prompt)
         if not self._levels.prompts:
             interception = replace(interception, prompt=None)
         recording = Recording(
@@ -100,6 +118,8 @@ class Recorder:
             on_end=self._on_end,
         )
         recording.write([_started(interception)])
+        if self._counting is not None:
+            recording.tally = self._counting.begin(recording.interception, prompted=prompted)
         return recording
 
 
@@ -119,6 +139,8 @@ class Recording:
         """Record what happens to `interception`; see Recorder."""
         self.interception = interception
         self.ended = False
+        self.tally: Tally | None = None
+        """Counts what is written down from now on."""
         self._altered = False
         self._journal = journal
         self._levels = levels
@@ -137,6 +159,14 @@ class Recording:
         records = self._details(leg, observations)
         if records:
             self.write(records)
+
+    def leg(self, leg: Leg) -> None:
+        """Write down a leg that was not the last.
+
+        Raises:
+            Unavailable: the journal takes no records; the detail is lost.
+        """
+        self.write([self._leg(leg)])
 
     def end(self, ending: Ending, leg: Leg | None, last: Sequence[Observation] = ()) -> None:
         """Write down the last leg and the end; the first call counts, later ones do nothing.
@@ -177,11 +207,13 @@ class Recording:
         return self._journal.durable()
 
     def write(self, records: Sequence[Record], *, final: bool = False) -> None:
-        """Append `records` to the journal, then to the log."""
+        """Append `records` to the journal, then to the log and the metrics."""
         self._altered = self._journal.append(records, final=final) or self._altered
         if self._log is not None:
             for record in records:
                 self._log.write(record, self.interception)
+        if self.tally is not None:
+            self.tally.add(records)
 
     def _details(self, leg: int, observations: Sequence[Observation]) -> list[Record]:
         return [

@@ -1,0 +1,103 @@
+"""Gauges that are read at scrape time, from the same details that `/status` shows.
+
+**Shape** of the details: see `status.py`. What is not there, or cannot be read, is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.metrics_core import Metric as Exposed
+
+from bridge.domain.interception import Interception
+from bridge.telemetry import catalogue
+from bridge.telemetry.catalogue import OTHER, Metric, Names
+from bridge.telemetry.families import Values, Vocabulary, cleaned, exposed_gauge
+
+Details = Mapping[str, Any]
+Reading = Callable[[Details, float], Mapping[Values, float] | float | None]
+
+
+def _age(moment: datetime | None, now: float) -> float | None:
+    return None if moment is None else max(0.0, now - moment.timestamp())
+
+
+def _providers(details: Details, _: float) -> Mapping[Values, float]:
+    return {
+        (
+            cleaned(each["name"]), cleaned(each["type"]),
+            "enabled" if each["served"] else "disabled",
+        ): 1.0
+        for each in details["providers"]
+    }  # fmt: skip
+
+
+_READINGS: Mapping[Metric, Reading] = {
+    catalogue.BUILD: lambda d, _: {(cleaned(d["version"]),): 1.0},
+    catalogue.READY: lambda d, _: float(d["ready"]),
+    catalogue.RUNNING: lambda d, _: d["gateway"]["requests_running"],
+    catalogue.BODY_MEMORY: lambda d, _: d["gateway"]["request_body_bytes"],
+    catalogue.REFUSALS_LOST: lambda d, _: d["gateway"]["refusals_not_recorded"],
+    catalogue.STORE: lambda d, _: {
+        (cleaned(d["database"]["kind"]),): float(d["database"]["connected"])
+    },
+    catalogue.JOURNAL_BYTES: lambda d, _: d["journal"].bytes,
+    catalogue.JOURNAL_MAX_BYTES: lambda d, _: d["journal"].max_bytes,
+    catalogue.JOURNAL_UNSENT: lambda d, _: d["journal"].unsent_bytes,
+    catalogue.JOURNAL_ACCEPTING: lambda d, _: float(d["journal"].accepting),
+    catalogue.PENDING: lambda d, _: d["writer"].behind_records,
+    catalogue.PENDING_BYTES: lambda d, _: d["writer"].behind_bytes,
+    catalogue.PENDING_AGE: lambda d, now: _age(d["writer"].oldest_unsent_at, now) or 0.0,
+    catalogue.QUARANTINED: lambda d, _: d["writer"].quarantined,
+    catalogue.OUTDATED: lambda d, _: d["writer"].outdated,
+    catalogue.WRITING: lambda d, _: float(d["writer"].writing),
+    catalogue.TOKENS_KNOWN: lambda d, _: d["tokens"]["known"],
+    catalogue.TOKENS_AGE: lambda d, now: _age(d["tokens"]["confirmed_at"], now),
+    catalogue.PROVIDERS: _providers,
+    catalogue.LOG_LINES_LOST: lambda d, _: d["logs"]["lines_lost"],
+}
+
+READ = frozenset({*_READINGS, catalogue.INFLIGHT, catalogue.STREAMS})
+"""The metrics that are read here."""
+
+
+def readings(details: Details, *, names: Names, now: float) -> Iterable[Exposed]:
+    """Return what the details say, for the exposition."""
+    for metric, read in _READINGS.items():
+        try:
+            found = read(details, now)
+        except (KeyError, AttributeError, TypeError, ValueError):
+            found = None
+        if found is None:
+            found = {}
+        elif not isinstance(found, Mapping):
+            found = {(): float(found)}
+        yield exposed_gauge(f"{names}_{metric.name}", metric, bounded(metric, found))
+
+
+def under_way(
+    interceptions: Iterable[Interception], words: Vocabulary, *, names: Names
+) -> Iterable[Exposed]:
+    """Return what is under way; a model that no finished record names yet is OTHER."""
+    running: Counter[Values] = Counter()
+    streams: Counter[Values] = Counter()
+    for each in interceptions:
+        provider = words.value("provider", each.provider_name)
+        model = words.known_model(provider, each.model)
+        running[provider, model, words.value("route", each.route)] += 1
+        if each.streaming:
+            streams[(provider,)] += 1
+    for metric, counted in ((catalogue.INFLIGHT, running), (catalogue.STREAMS, streams)):
+        yield exposed_gauge(f"{names}_{metric.name}", metric, bounded(metric, counted))
+
+
+def bounded(metric: Metric, values: Mapping[Values, float]) -> Mapping[Values, float]:
+    """Return `values` with no more label sets than the catalogue says; the rest is OTHER's."""
+    if len(values) <= metric.most:
+        return values
+    found = dict(list(values.items())[: metric.most - 1])
+    rest = sum(list(values.values())[metric.most - 1 :])
+    return {**found, (OTHER,) * len(metric.labels): rest}
