@@ -103,16 +103,20 @@ class Body:
 
 @implementer(IBodyProducer)
 class BodyProducer:
-    """Sends a Body upstream in one write, so that nothing is copied; may be started again."""
+    """Sends a body upstream in one write, so that nothing is copied, and forgets it then.
 
-    def __init__(self, body: Body) -> None:
-        """Send `body`, which stays its owner's."""
-        self._body = body
-        self.length = len(body.content)
+    twisted.web keeps the producer for as long as the answer takes.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        """Send `content`, once."""
+        self._content = content
+        self.length = len(content)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write it all."""
-        consumer.write(self._body.content)
+        content, self._content = self._content, b""
+        consumer.write(content)
         return succeed(None)
 
     def pauseProducing(self) -> None:

@@ -233,7 +233,7 @@ class Lifecycle:
 
     async def _close_upstreams(self) -> None:
         for each in self._bridge.upstreams:
-            await each.client.close()
+            await each.place.client.close()
 
 
 def reload_on_hangup(work: Callable[[], object], reactor: Any) -> None:

@@ -8,6 +8,10 @@ from typing import Any
 from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.demo.process import DemoProcess
+from bridge.intercept.attempts import Place
+from bridge.policy.breaker import NoBreakers
+from bridge.policy.keyring import Keyring
+from bridge.policy.retries import RetryPolicy
 from bridge.policy.stored_objects import StoredAccess
 from bridge.providers.anthropic import Anthropic
 from bridge.providers.copilot import Copilot
@@ -48,8 +52,13 @@ def build_upstreams(
         )
         found.append(
             Upstream(
-                provider=provider,
-                client=client,
+                place=Place(
+                    provider=provider,
+                    client=client,
+                    keyring=Keyring([each.hint for each in provider.credentials], clock=reactor),
+                    retries=RetryPolicy(),
+                    breakers=NoBreakers(),
+                ),
                 actor_headers=names if each.send_actor_headers else None,
                 staying=frozenset(name.encode("ascii") for name in denied),
                 scope_headers_pass=each.forward_scope_headers,

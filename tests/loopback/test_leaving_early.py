@@ -8,7 +8,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from bridge.bodies import Body, BodyMemory
 from bridge.upstream.client import Outgoing, Response, UpstreamClient
 
 
@@ -29,8 +28,7 @@ class LeavingEarlyTests(TestCase):
         )
 
     def send(self) -> Deferred[Response]:
-        body = Body(BodyMemory(limit_bytes=1024))
-        outgoing = Outgoing(method=b"GET", target=b"/v1/models", headers=(), body=body)
+        outgoing = Outgoing(method=b"GET", target=b"/v1/models", headers=(), body=b"")
         return Deferred.fromCoroutine(self.client.send(outgoing))
 
     async def assert_cancelled(self, sending: Deferred[Response]) -> None:

@@ -20,7 +20,7 @@ from bridge.domain.records import (
     ToolUsageRecorded,
 )
 from bridge.recording.recorder import Levels, Recorder, Recording
-from tests.policy.test_admission import holder
+from tests.policy.test_admission import person
 from tests.support.cases import BridgeTestCase
 from tests.support.gateway import MemoryJournal
 
@@ -57,7 +57,7 @@ class RecorderTests(BridgeTestCase):
                 id=uuid7(now),
                 started_at=utc(now),
                 traffic=traffic,
-                actor=holder("tokentokento"),
+                actor=person(1, token="tokentokento"),
                 provider="anthropic",
                 provider_name="anthropic",
                 api=Api.MESSAGES,

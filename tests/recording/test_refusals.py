@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bridge.domain.errors import Forbidden, Unauthenticated, Unavailable
 from bridge.domain.records import AuditRecorded, Record
 from bridge.recording.refusals import WINDOW_SECONDS, Refusals
-from tests.policy.test_admission import holder
+from tests.policy.test_admission import person
 from tests.support.cases import BridgeTestCase
 
 
@@ -39,10 +39,10 @@ class RefusalsTests(BridgeTestCase):
 
     def test_who_was_refused_is_named_when_known(self) -> None:
         error = Forbidden("Not with this token.")
-        self.refusals.note(error, actor=holder("tokentokento"), path="/x", source="192.0.2.7")
+        self.refusals.note(error, actor=person(1, token="tokentokento"), path="/x", source="192.0.2.7")
 
         (row,) = self.rows
-        self.assertEqual((row.actor_name, row.token_id), ("ada", "tokentokento"))
+        self.assertEqual((row.actor_name, row.token_id), ("somebody", "tokentokento"))
 
     def test_alike_ones_are_counted_and_written_together(self) -> None:
         for _ in range(1000):

@@ -23,10 +23,14 @@ from bridge.domain.records import (
     Record,
     TokenUsageRecorded,
 )
+from bridge.intercept.attempts import Place
 from bridge.intercept.exchange import ReadingLimits
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.format import encode_body
 from bridge.policy.admission import Admission
+from bridge.policy.breaker import NoBreakers
+from bridge.policy.keyring import Keyring
+from bridge.policy.retries import RetryPolicy
 from bridge.policy.stored_objects import StoredObjects
 from bridge.providers.anthropic import Anthropic
 from bridge.providers.interface import Provider
@@ -169,6 +173,7 @@ class GatewayTestCase(TestCase):
     max_event_bytes = MIB
     actor_headers: tuple[str, str] | None = None
     keys: Sequence[str] = (KEY,)
+    retries = RetryPolicy(max_retries_connect=0)
     upstream_options: Mapping[str, Any] = {}
 
     async def start(self, script: Script = (), *, begin: str = BODY, path: str = "") -> None:
@@ -210,8 +215,15 @@ class GatewayTestCase(TestCase):
         gateway = Gateway(
             upstreams=[
                 Upstream(
-                    provider=provider,
-                    client=client,
+                    place=Place(
+                        provider=provider,
+                        client=client,
+                        keyring=Keyring(
+                            [each.hint for each in provider.credentials], clock=reactor
+                        ),  # type: ignore[arg-type]
+                        retries=self.retries,
+                        breakers=NoBreakers(),
+                    ),
                     actor_headers=self.actor_headers,
                     **self.upstream_options,
                 )

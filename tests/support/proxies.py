@@ -17,7 +17,6 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from bridge.bodies import Body, BodyMemory
 from bridge.domain.errors import BridgeError
 from bridge.upstream.client import Outgoing, Response, UpstreamClient
 from bridge.upstream.proxy import Proxy
@@ -270,10 +269,7 @@ class NetworkCase(TestCase):
 
 def outgoing(content: bytes = b"", headers: Sequence[Header] = ()) -> Outgoing:
     """Return a POST of `content`."""
-    body = Body(BodyMemory(limit_bytes=1024 * 1024))
-    body.add(content)
-    body.complete()
-    return Outgoing(method=b"POST", target=b"/v1/x", headers=headers, body=body)
+    return Outgoing(method=b"POST", target=b"/v1/x", headers=headers, body=content)
 
 
 def read(response: Response) -> Reading:

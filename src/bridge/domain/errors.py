@@ -119,6 +119,10 @@ class UpstreamTimedOut(BridgeError):
     code = "upstream_timeout"
 
 
+class UpstreamNotConnected(UpstreamTimedOut):
+    """There was no connection within a limit, so the provider has not heard of the request."""
+
+
 class UpstreamBroke(BridgeError):
     """The provider's answer ended before it was complete."""
 

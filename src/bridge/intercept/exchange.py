@@ -8,10 +8,11 @@ from typing import Protocol
 
 import msgspec
 
+from bridge.bodies import Body
 from bridge.dialects.interface import Dialect, Passage
 from bridge.domain.errors import BridgeError
+from bridge.intercept.attempts import Attempts
 from bridge.recording.recorder import Recording
-from bridge.upstream.client import Outgoing, UpstreamClient
 from bridge.upstream.relay import Downstream
 from bridge.wire.headers import Header
 
@@ -38,14 +39,18 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one pass needs."""
 
     recording: Recording
-    client: UpstreamClient
-    outgoing: Outgoing
+    attempts: Attempts
+    """Decides whom to ask, and what follows."""
+    body: Body
+    """The request's, kept until an answer is relayed, because until then it may be sent again."""
     dialect: Dialect | None
     """Reads the answer; None for passthrough."""
     passage: Callable[[], Passage] | None = None
     """Makes what a stream goes through on its way to the client; None for as it comes."""
     error_dialect: Dialect
     """Shapes our own errors."""
+    streaming: bool
+    """Whether a stream was asked for."""
     answer: Answer
     request_id: str
     started: float

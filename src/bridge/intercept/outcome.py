@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge.dialects.interface import Reading
+from bridge.dialects.interface import InBandError, Reading
 from bridge.domain.clock import milliseconds_between, utc
 from bridge.domain.errors import BridgeError, UpstreamBroke, UpstreamTimedOut
-from bridge.domain.interception import Ending, EndState, Interception, Leg
+from bridge.domain.interception import Ending, EndState, Leg
+from bridge.intercept.attempts import Attempt
 
 _MAX_MESSAGE = 1_000
 
@@ -47,7 +48,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     partially_observed: bool
     upstream_status: int | None
     started: float
-    leg_started: float
     first_byte_at: float | None
     ended: float
     response_sha256: str | None
@@ -56,13 +56,17 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ttfb_ms(self) -> int | None:
         """From our having the request to the first byte of the answer's body."""
-        if self.first_byte_at is None:
-            return None
-        return milliseconds_between(self.started, self.first_byte_at)
+        return milliseconds_since(self.started, self.first_byte_at)
 
 
 def ending_of(
-    seen: Seen, *, state: EndState, status: int | None, error: BridgeError | None, bytes_out: int
+    seen: Seen,
+    *,
+    state: EndState,
+    status: int | None,
+    error: BridgeError | None,
+    bytes_out: int,
+    credential_hint: str | None,
 ) -> Ending:
     """Return the end of an exchange.
 
@@ -72,6 +76,7 @@ def ending_of(
         status: what the client was answered; None for nothing.
         error: of our own, when that is what ended it.
         bytes_out: body bytes handed to the client.
+        credential_hint: of the credential that was sent last; None when none was.
     """
     error_type, error_message = error_of(seen.upstream_status or 0, seen.reading)
     if error is not None:
@@ -89,25 +94,51 @@ def ending_of(
         stop_reason=seen.reading.stop_reason,
         error_type=error_type,
         error_message=error_message,
+        credential_hint=credential_hint,
         partially_observed=seen.partially_observed,
     )
 
 
 def leg_of(
-    seen: Seen, interception: Interception, *, state: EndState, error: BridgeError | None
+    attempt: Attempt,
+    *,
+    status: int | None,
+    ttfb_ms: int | None,
+    ended: float,
+    state: EndState,
+    error: BridgeError | None,
 ) -> Leg:
-    """Return the one round trip of an exchange that asked upstream once."""
+    """Return one round trip of an exchange.
+
+    Args:
+        attempt: what was sent.
+        status: upstream's; None for no answer.
+        ttfb_ms: from its being sent to the first byte of the body; None for none.
+        ended: when it was over, in the clock's seconds.
+        state: what it would be the end of.
+        error: of our own, when that is what ended it.
+    """
     return Leg(
-        n=1,
-        provider_name=interception.provider_name,
-        model=interception.model,
-        credential_hint=interception.credential_hint,
-        status=seen.upstream_status,
-        started_at=utc(seen.leg_started),
-        ttfb_ms=seen.ttfb_ms,
-        duration_ms=milliseconds_between(seen.leg_started, seen.ended),
+        n=attempt.n,
+        provider_name=attempt.place.provider.name,
+        model=attempt.model,
+        credential_hint=attempt.credential.hint,
+        status=status,
+        started_at=utc(attempt.started),
+        ttfb_ms=ttfb_ms,
+        duration_ms=milliseconds_between(attempt.started, ended),
         outcome=_outcome(state, error),
     )
+
+
+def milliseconds_since(start: float, moment: float | None) -> int | None:
+    """Return the milliseconds from `start` to `moment`, None when it never came."""
+    return None if moment is None else milliseconds_between(start, moment)
+
+
+def is_overload(error: InBandError) -> bool:
+    """Return whether an error within an answer says that the provider cannot now."""
+    return error_type_of(0, error.type) in ("overloaded", "rate_limited")
 
 
 def _outcome(state: EndState, error: BridgeError | None) -> str:

@@ -1,10 +1,11 @@
-"""Admission: whether there is room for one more request, now and from this token."""
+"""Admission: whether there is room for one more request, now and from this user."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from bridge.domain.clock import Clock
 from bridge.domain.errors import Overloaded, RateLimited, Unavailable
@@ -16,7 +17,7 @@ _RETRY_AFTER_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _Bucket:
-    """How many requests a token may make at once; refilled every second by the rate."""
+    """How many requests a user may make at once; refilled every second by the rate."""
 
     left: float
     at: float
@@ -25,18 +26,18 @@ class _Bucket:
 class Ticket:
     """A place among the requests that are served; give it back exactly once, or more often."""
 
-    __slots__ = ("_admission", "_held")
+    __slots__ = ("_give_back", "_user")
 
-    def __init__(self, admission: Admission) -> None:
-        """Hold a place of `admission`."""
-        self._admission = admission
-        self._held = True
+    def __init__(self, give_back: Callable[[UUID | None], None], user: UUID | None) -> None:
+        """Hold a place, and one of `user`'s where there is one."""
+        self._give_back: Callable[[UUID | None], None] | None = give_back
+        self._user = user
 
     def release(self) -> None:
         """Give the place back."""
-        if self._held:
-            self._held = False
-            self._admission.in_flight -= 1
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back(self._user)
 
 
 class Admission:
@@ -49,31 +50,51 @@ class Admission:
         rate_limit: int,
         clock: Clock,
         recording: Callable[[], bool],
+        max_streams_per_user: int = 0,
     ) -> None:
         """Admit within limits.
 
         Args:
             max_concurrency: requests at a time; 0 is no limit.
-            rate_limit: requests a second for each token; 0 is no limit.
+            rate_limit: requests a second for each user, whatever their tokens; 0 is no limit.
             clock: gives the time.
             recording: whether the journal takes records.
+            max_streams_per_user: requests at a time for each user; 0 is no limit.
         """
         self._max_concurrency = max_concurrency
         self._rate_limit = rate_limit
+        self._max_streams_per_user = max_streams_per_user
         self._clock = clock
         self._recording = recording
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[UUID, _Bucket] = OrderedDict()
+        self._under_way: dict[UUID, int] = {}
+        """Only of users who have a request under way, so not more than there are of those."""
         self.in_flight = 0
         self.draining = False
         """Set when the process is about to stop: nothing new is admitted."""
 
-    def admit(self, actor: Actor) -> Ticket:
+    def configure(
+        self, *, max_concurrency: int, rate_limit: int, max_streams_per_user: int
+    ) -> None:
+        """Replace the limits; what is under way stays, and counts."""
+        self._max_concurrency = max_concurrency
+        self._rate_limit = rate_limit
+        self._max_streams_per_user = max_streams_per_user
+        if not rate_limit:
+            self._buckets.clear()
+
+    def admit(self, actor: Actor, *, counted: bool = True) -> Ticket:
         """Take a place for a request of `actor`.
+
+        Args:
+            actor: who asks.
+            counted: whether the limits of the user apply; not to what costs next to nothing, such
+                as lists of models and counts of tokens.
 
         Raises:
             Unavailable: what would happen could not be recorded.
             Overloaded: no place, or the bridge is stopping.
-            RateLimited: this token asks too often.
+            RateLimited: this user asks too often, or has too much under way.
         """
         if self.draining:
             raise Overloaded("The bridge is restarting; try again.", retry_after=1.0)
@@ -84,27 +105,54 @@ class Admission:
             )
         if self._max_concurrency and self.in_flight >= self._max_concurrency:
             raise Overloaded(
-                f"The bridge already serves {self.in_flight} requests, as many as it may.",
+                f"The bridge already serves {self.in_flight} requests, as many as it may "
+                "(max_concurrency).",
                 retry_after=1.0,
             )
-        if self._rate_limit:
-            self._spend(actor)
+        if counted:
+            self._require_place(actor.id)
+            # Last, so that who is refused for something else has not spent anything.
+            self._spend(actor.id)
+            self._under_way[actor.id] = self._under_way.get(actor.id, 0) + 1
         self.in_flight += 1
-        return Ticket(self)
+        return Ticket(self._release, actor.id if counted else None)
 
-    def _spend(self, actor: Actor) -> None:
+    def _release(self, user: UUID | None) -> None:
+        self.in_flight -= 1
+        if user is None:
+            return
+        left = self._under_way[user] - 1
+        if left:
+            self._under_way[user] = left
+        else:
+            del self._under_way[user]
+
+    def _require_place(self, user: UUID) -> None:
+        limit = self._max_streams_per_user
+        if limit and self._under_way.get(user, 0) >= limit:
+            raise RateLimited(
+                f"Your requests under way are limited to {limit} at a time "
+                "(max_streams_per_user); try again when one has ended.",
+                retry_after=_RETRY_AFTER_SECONDS,
+            )
+
+    def _spend(self, user: UUID) -> None:
+        rate = float(self._rate_limit)
+        if not rate:
+            return
         now = self._clock.seconds()
-        bucket = self._buckets.pop(actor.token_id, None) or _Bucket(float(self._rate_limit), now)
+        bucket = self._buckets.pop(user, None) or _Bucket(rate, now)
         # A clock that was set back refills nothing.
         passed = max(0.0, now - bucket.at)
-        bucket.left = min(float(self._rate_limit), bucket.left + passed * self._rate_limit)
+        bucket.left = min(rate, bucket.left + passed * rate)
         bucket.at = now
-        self._buckets[actor.token_id] = bucket
+        self._buckets[user] = bucket
         if len(self._buckets) > _MAX_BUCKETS:
             self._buckets.popitem(last=False)
         if bucket.left < 1.0:
             raise RateLimited(
-                f"This token may ask {self._rate_limit} times a second.",
-                retry_after=(1.0 - bucket.left) / self._rate_limit,
+                f"Your requests are limited to {self._rate_limit} a second, all your tokens "
+                "together (rate_limit).",
+                retry_after=(1.0 - bucket.left) / rate,
             )
         bucket.left -= 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,9 +36,13 @@ class Route:
     """Whether the body of a passthrough may name such objects, as one of the Responses API does."""
     makes_stored: bool = False
     """Whether the answer of a passthrough names such an object that has just been made."""
+    shape: re.Pattern[bytes] | None = None
+    """Matches this route's paths whole, where a `*` stands before the end of the pattern."""
 
     def matches(self, path: bytes) -> bool:
         """Return whether `path`, raw and safe, is this route's."""
+        if self.shape is not None:
+            return self.shape.fullmatch(path) is not None
         pattern = self.pattern.encode("ascii")
         if not pattern.endswith(b"*"):
             return path == pattern
@@ -121,12 +126,23 @@ class Provider(Protocol):
     def target(self, path_and_query: bytes) -> bytes:
         """Return the target upstream for what came after the provider's name, byte for byte."""
 
+    @property
+    def credentials(self) -> Sequence[Credential]:
+        """The organisation's, best first; the same for as long as the provider lives."""
+
     def credential(self, own: UserCredential | None) -> Credential:
-        """Choose what authenticates a request.
+        """Return the user's own credential if there is one, else the best of the organisation's.
 
         Raises:
-            Unauthenticated: the organisation has no key here and the user sent none.
+            Unauthenticated: the organisation has none here and the user sent none.
         """
 
-    def headers(self, own: Credential) -> Sequence[Header]:
-        """Return what is sent upstream to authenticate, and to say on whose account."""
+    def prepare(self, asked: Asked, credential: Credential) -> Prepared:
+        """Return a request as it goes upstream, in the name of `credential`.
+
+        Raises:
+            Unavailable: what signs it is not to be had at the moment.
+        """
+
+    def frames(self, route: Route, content_type: bytes) -> Frames | None:
+        """Return what reads an answer that is framed in another way than its API; mostly None."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from bridge.domain.errors import Unauthenticated
 from bridge.domain.identity import Credential, CredentialKind, Secret, UserCredential, hint
 from bridge.domain.interception import Api
-from bridge.providers.interface import Route
+from bridge.providers.interface import Asked, Frames, Prepared, Route
 from bridge.wire.headers import Header
 
 AUTHORIZATION = b"authorization"
@@ -48,8 +48,7 @@ class KeyedProvider:
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self._path = parts.path.rstrip("/").encode("ascii")
         self._account = tuple(account)
-        usable = [key.reveal() for key in keys if key]
-        self._organisations = _organisations(usable[0], key_header) if usable else None
+        self.credentials = tuple(_organisations(key.reveal(), key_header) for key in keys if key)
 
     def family(self, api: Api | None) -> str:  # noqa: ARG002 - one family, whatever is asked
         """Return the wire family, what the `provider` column says."""
@@ -72,9 +71,22 @@ class KeyedProvider:
                 header=own.header,
                 value=own.value,
             )
-        if self._organisations is None:
+        if not self.credentials:
             raise Unauthenticated(self._keyless())
-        return self._organisations
+        return self.credentials[0]
+
+    def prepare(self, asked: Asked, credential: Credential) -> Prepared:
+        """Return the request with the header that authenticates in place of any such of its own."""
+        own = self.headers(credential)
+        names = {name for name, _ in own}
+        passing = [each for each in asked.headers if each[0] not in names]
+        return Prepared(
+            target=self.target(asked.path_and_query), headers=[*passing, *own], body=asked.body
+        )
+
+    def frames(self, route: Route, content_type: bytes) -> Frames | None:  # noqa: ARG002 - none are framed
+        """Return None: answers come as their API says."""
+        return None
 
     def headers(self, own: Credential) -> Sequence[Header]:
         """Return the one header that authenticates, and whose account the organisation's key is."""

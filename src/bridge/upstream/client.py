@@ -11,6 +11,7 @@ from OpenSSL import SSL
 from twisted.internet import error as network
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Protocol
 from twisted.web._newclient import RequestNotSent
 from twisted.web.client import (
     BrowserLikePolicyForHTTPS,
@@ -20,9 +21,14 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import UNKNOWN_LENGTH, IPolicyForHTTPS
 
-from bridge.bodies import Body, BodyProducer
+from bridge.bodies import BodyProducer
 from bridge.deferreds import limited
-from bridge.domain.errors import BridgeError, UpstreamTimedOut, UpstreamUnreachable
+from bridge.domain.errors import (
+    BridgeError,
+    UpstreamNotConnected,
+    UpstreamTimedOut,
+    UpstreamUnreachable,
+)
 from bridge.domain.units import format_duration
 from bridge.upstream.agents import (
     HIDDEN_ENCODING,
@@ -60,8 +66,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     target: bytes
     """Path and query, byte for byte."""
     headers: Sequence[Header]
-    body: Body
-    """Kept until the answer begins, because until then it may have to be sent again."""
+    body: bytes
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +80,16 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     """Content-Length; None when there is none."""
     deliver: Callable[[IProtocol], None]
     """Starts the body; call it once."""
+
+
+class Unwanted(Protocol):
+    """Takes the body of an answer that nobody is to see, by closing its connection."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        """Close."""
+        self.transport.loseConnection()
 
 
 class UpstreamClient:
@@ -146,7 +161,7 @@ class UpstreamClient:
             outgoing.method.decode("ascii"),
             self._url,
             headers=SentHeaders.of(outgoing.headers),
-            data=BodyProducer(body) if body.content or outgoing.method in _WITH_BODY else None,
+            data=BodyProducer(body) if body or outgoing.method in _WITH_BODY else None,
             cookies=NO_COOKIES,
             allow_redirects=False,
             unbuffered=True,
@@ -163,7 +178,7 @@ class UpstreamClient:
         except (BridgeError, CancelledError):
             raise
         except (network.TimeoutError, network.TCPTimedOutError) as e:
-            raise UpstreamTimedOut(
+            raise UpstreamNotConnected(
                 "No connection to the provider within "
                 f"{format_duration(self._connect_seconds)} (limits.connect)."
             ) from e

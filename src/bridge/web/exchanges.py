@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
 from bridge.auth.authentication import Authenticated
+from bridge.bodies import Body
 from bridge.dialects.interface import Adaptation, RequestSummary
 from bridge.domain.clients import client_session_id, detect_client
 from bridge.domain.clock import utc
 from bridge.domain.identity import Credential, CredentialKind
 from bridge.domain.interception import Interception
+from bridge.intercept.attempts import Place
 from bridge.policy.stored_objects import StoredAccess
+from bridge.providers.interface import Asked as ProviderAsked
 from bridge.providers.interface import Provider, Route
 from bridge.telemetry.redact import redacted_text
-from bridge.upstream.client import UpstreamClient
 from bridge.web.arrivals import RequestHead
 from bridge.wire.headers import SCOPE, Header, first, request_headers
 
@@ -29,8 +31,9 @@ _MAX_MODEL = 500
 class Upstream:
     """A provider that is served, and the connections to it."""
 
-    provider: Provider
-    client: UpstreamClient
+    place: Place
+    fallbacks: Sequence[Place] = ()
+    """Who may stand in for it, in order."""
     actor_headers: tuple[str, str] | None = None
     """Names of the headers that tell the user's id and name, "" to leave one out; None for none."""
     staying: frozenset[bytes] = frozenset()
@@ -40,6 +43,15 @@ class Upstream:
     stored_access: StoredAccess = StoredAccess.OWN
     asks_for_usage: bool = True
     """Whether a request may be edited so that its answer tells the token counts."""
+
+    def places_for(self, route: Route) -> Sequence[Place]:
+        """Return who may be asked at `route`: others only for what is read and recorded."""
+        return (self.place, *self.fallbacks) if route.api is not None else (self.place,)
+
+    @property
+    def provider(self) -> Provider:
+        """The one that clients name."""
+        return self.place.provider
 
 
 class RequestRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +75,30 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """None for a probe."""
 
 
-def outgoing_headers(
+def asking(
+    head: RequestHead, asked: Asked, credential: Credential, body: Body, summary: RequestSummary
+) -> Callable[[], ProviderAsked]:
+    """Return what tells an attempt what is asked; the body is looked at only then."""
+    assert asked.authenticated is not None  # noqa: S101 - only a probe has none
+    passing = passing_headers(head, asked.upstream, asked.authenticated, credential)
+
+    def ask() -> ProviderAsked:
+        return ProviderAsked(
+            method=head.method,
+            path_and_query=asked.path_and_query,
+            headers=passing,
+            body=body.content,
+            model=summary.model,
+            streaming=summary.streaming,
+        )
+
+    return ask
+
+
+def passing_headers(
     head: RequestHead, upstream: Upstream, authenticated: Authenticated, credential: Credential
 ) -> Sequence[Header]:
-    """Return the headers of the request upstream: the client's that may pass, and our own."""
+    """Return the client's headers that may pass, and who asks; nothing that authenticates."""
     actor = authenticated.actor
     told: list[Header] = []
     if upstream.actor_headers is not None:
@@ -76,11 +108,10 @@ def outgoing_headers(
             for name, value in zip(upstream.actor_headers, values, strict=True)
             if name
         ]
-    ours = [*upstream.provider.headers(credential), *told]
-    remove = authenticated.remove | upstream.staying | {name for name, _ in ours}
+    remove = authenticated.remove | upstream.staying | {name for name, _ in told}
     if credential.kind is CredentialKind.CENTRALIZED and not upstream.scope_headers_pass:
         remove |= SCOPE
-    return [*request_headers(head.headers, remove=remove), *ours]
+    return [*request_headers(head.headers, remove=remove), *told]
 
 
 def interception_of(

@@ -7,6 +7,7 @@ the body is there: read, admit, write down, run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import random
 from typing import Any
 from uuid import UUID
 
@@ -30,14 +31,14 @@ from bridge.domain.errors import (
 from bridge.domain.identity import CredentialKind, Scope
 from bridge.domain.ids import uuid7
 from bridge.domain.interception import Api
+from bridge.intercept.attempts import Attempts
 from bridge.intercept.exchange import Exchange
 from bridge.intercept.interceptor import Interceptor
 from bridge.policy.admission import Admission
 from bridge.policy.stored_objects import StoredObjects
-from bridge.providers.interface import Provider, Route
+from bridge.providers.interface import Route
 from bridge.recording.recorder import Recorder
 from bridge.recording.refusals import Refusals
-from bridge.upstream.client import Outgoing
 from bridge.web.addresses import ClientAddresses
 from bridge.web.answer import ClientAnswer, error_headers
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
@@ -46,10 +47,11 @@ from bridge.web.exchanges import (
     Asked,
     RequestRead,
     Upstream,
+    asking,
     interception_of,
-    outgoing_headers,
 )
 from bridge.web.router import as_bridge_error, cut_off
+from bridge.web.routes import asks_for_websocket, route_for
 from bridge.web.site import BridgeRequest
 from bridge.wire.encodings import decode_body
 from bridge.wire.headers import first
@@ -150,10 +152,10 @@ class Gateway:
             raise BadRequest("A bridge token belongs in a header, never in the URL.")
         if head.method == b"HEAD" and path in _PROBES:
             return self._arrival(upstream, None, rest, None)
-        if head.method == b"GET" and _asks_for_websocket(upstream.provider, head, path):
+        if head.method == b"GET" and asks_for_websocket(upstream.provider, head, path):
             # Whoever asks falls back to HTTP at once; any other status costs them seconds, or all.
             raise UpgradeRefused("This path is served over HTTP: POST the request instead.")
-        route = _route(upstream.provider, head.method, path)
+        route = route_for(upstream.provider, head.method, path)
         authenticated = authenticate(
             head.by_name(),
             self._directory,
@@ -249,7 +251,7 @@ class Gateway:
         credential = provider.credential(authenticated.user_credential)
         if credential.kind is CredentialKind.CENTRALIZED:
             await self._require_own(asked, read.summary.references)
-        ticket = self._admission.admit(authenticated.actor)
+        ticket = self._admission.admit(authenticated.actor, counted=route.api is not None)
         try:
             if read.adaptation is not None:
                 request.body.replace(read.adaptation.body)
@@ -269,16 +271,19 @@ class Gateway:
             raise
         exchange = Exchange(
             recording=recording,
-            client=upstream.client,
-            outgoing=Outgoing(
-                method=head.method,
-                target=provider.target(asked.path_and_query),
-                headers=outgoing_headers(head, upstream, authenticated, credential),
-                body=request.body,
+            attempts=Attempts(
+                places=upstream.places_for(route),
+                own=authenticated.user_credential,
+                asked=asking(head, asked, credential, request.body, read.summary),
+                route=route.pattern,
+                clock=self._clock,
+                chance=random,
             ),
+            body=request.body,
             dialect=self._dialect_of_answer(route),
             passage=read.adaptation.passage if read.adaptation is not None else None,
             error_dialect=self._shape(upstream, route),
+            streaming=read.summary.streaming,
             answer=answer,
             request_id=answer.request_id,
             started=started,
@@ -370,29 +375,3 @@ def _asked(request: BridgeRequest) -> tuple[RequestHead, Asked]:
     place = request.arrival.place
     assert isinstance(place, Asked)  # noqa: S101 - root.py sends us nothing else
     return request.head, place
-
-
-def _asks_for_websocket(provider: Provider, head: RequestHead, path: bytes) -> bool:
-    """Return whether a WebSocket is asked for where some providers speak the Responses API."""
-    protocols = (first(head.headers, b"upgrade") or b"").lower()
-    return b"websocket" in protocols and any(
-        route.api is Api.RESPONSES and route.matches(path) for route in provider.routes
-    )
-
-
-def _route(provider: Provider, method: bytes, path: bytes) -> Route:
-    """Return the route for a request.
-
-    Raises:
-        NotFound: there is none, or not for this method.
-    """
-    matching: list[Route] = []
-    for route in provider.routes:
-        if route.matches(path):
-            if method in route.methods:
-                return route
-            matching.append(route)
-    if matching:
-        methods = ", ".join(sorted(m.decode() for route in matching for m in route.methods))
-        raise NotFound(f"This path takes only {methods}.")
-    raise NotFound(f"The provider {provider.name} is not served at this path.")

@@ -1,0 +1,133 @@
+"""Legs: one request sent until there is an answer to relay, each leg but the last written down."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from bridge.domain.errors import BridgeError, Unavailable
+from bridge.domain.interception import EndState
+from bridge.intercept.attempts import Again, Attempt, Attempts
+from bridge.intercept.outcome import leg_of
+from bridge.recording.recorder import Recording
+from bridge.upstream.client import Outgoing, Response, Unwanted
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("bridge.interception")
+
+
+class Legs:
+    """The legs of one exchange."""
+
+    def __init__(self, *, attempts: Attempts, recording: Recording, clock: IReactorTime) -> None:
+        """Send what `attempts` says, and record it with `recording`."""
+        self._attempts = attempts
+        self._recording = recording
+        self._clock = clock
+        self._waiting: Deferred[object] | None = None
+        """For a connection, an answer, or the time to try again."""
+        self.attempt: Attempt | None = None
+        """The leg under way, or the last one."""
+
+    @property
+    def n(self) -> int:
+        """The number of the leg under way."""
+        return self.attempt.n if self.attempt is not None else 1
+
+    async def answer(self) -> Response:
+        """Return the answer that is to be relayed, after as many legs as that takes.
+
+        Raises:
+            BridgeError: what the client is to be told in its place.
+        """
+        while True:
+            self.attempt, outgoing = self._attempts.begin()
+            answered = await self._send(self.attempt, outgoing)
+            if isinstance(answered, Response):
+                return answered
+            del outgoing  # while we wait nobody needs it
+            if answered.seconds:
+                await self._wait_for(deferLater(self._clock, answered.seconds))
+
+    def cancel(self) -> None:
+        """Wait for nothing any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def leave(self, status: int | None, *, failed: bool) -> None:
+        """Tell the circuit breaker how the last leg went.
+
+        Args:
+            status: of the answer; None when nothing is known of the provider.
+            failed: whether it broke off, fell silent, or said that it cannot in the answer.
+        """
+        if self.attempt is None:
+            return
+        if status is None:
+            self.attempt.passage.abandoned()
+        elif failed:
+            self.attempt.passage.failed()
+        else:
+            self.attempt.passage.answered(status)
+
+    async def _send(self, attempt: Attempt, outgoing: Outgoing) -> Response | Again:
+        try:
+            response = await self._wait_for(
+                Deferred.fromCoroutine(attempt.place.client.send(outgoing))
+            )
+        except CancelledError:
+            attempt.passage.abandoned()
+            raise
+        except BridgeError as e:
+            _log.warning(
+                "upstream failed before it answered",
+                id=str(self._recording.interception.id),
+                provider=attempt.place.provider.name,
+                leg=attempt.n,
+                error=e.message,
+                reason=repr(e.__cause__),
+            )
+            again = self._attempts.failed(attempt, e)
+            if again is None:
+                raise
+            self._write(attempt, None, e)
+            return again
+        try:
+            again = self._attempts.answered(attempt, response)
+        except BridgeError:
+            response.deliver(Unwanted())
+            self._write(attempt, response.status, None)
+            self.attempt = None
+            raise
+        if again is None:
+            return response
+        response.deliver(Unwanted())
+        self._write(attempt, response.status, None)
+        return again
+
+    def _write(self, attempt: Attempt, status: int | None, error: BridgeError | None) -> None:
+        """Write down a leg of which the client sees nothing; the end counts more than that."""
+        leg = leg_of(
+            attempt,
+            status=status,
+            ttfb_ms=None,
+            ended=self._clock.seconds(),
+            state=EndState.UPSTREAM_ERROR,
+            error=error,
+        )
+        try:
+            self._recording.leg(leg)
+        except Unavailable:
+            _log.error("leg not written", id=str(self._recording.interception.id), leg=attempt.n)
+
+    async def _wait_for(self, work: Deferred[T]) -> T:
+        self._waiting = work  # type: ignore[assignment]  # only to be cancelled
+        try:
+            return await work
+        finally:
+            self._waiting = None
