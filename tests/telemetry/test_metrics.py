@@ -315,7 +315,9 @@ class InterceptionTests(MetricsCase):
             {(("model", "sonnet"), ("provider", "claude"), ("route", "/v1/messages")): 1.0},
         )
         self.assertEqual(streams, 1)
-        self.assertEqual(self.value("aibridge_interceptions_inflight"), 0)
+        self.assertEqual(
+            self.samples("aibridge_interceptions_inflight"), dict.fromkeys(running, 0.0)
+        )
 
     def test_an_interception_whose_end_was_lost_does_not_stay(self) -> None:
         """Nothing seems to run for ever because the journal failed."""

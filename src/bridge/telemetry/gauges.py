@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -78,20 +77,35 @@ def readings(details: Details, *, names: Names, now: float) -> Iterable[Exposed]
         yield exposed_gauge(f"{names}_{metric.name}", metric, bounded(metric, found))
 
 
-def under_way(
-    interceptions: Iterable[Interception], words: Vocabulary, *, names: Names
-) -> Iterable[Exposed]:
-    """Return what is under way; a model that no finished record names yet is OTHER."""
-    running: Counter[Values] = Counter()
-    streams: Counter[Values] = Counter()
-    for each in interceptions:
-        provider = words.value("provider", each.provider_name)
-        model = words.known_model(provider, each.model)
-        running[provider, model, words.value("route", each.route)] += 1
-        if each.streaming:
-            streams[(provider,)] += 1
-    for metric, counted in ((catalogue.INFLIGHT, running), (catalogue.STREAMS, streams)):
-        yield exposed_gauge(f"{names}_{metric.name}", metric, bounded(metric, counted))
+class UnderWay:
+    """What is under way; what once was and is no more shows as 0, so that its line goes down."""
+
+    def __init__(self, words: Vocabulary, *, names: Names) -> None:
+        """Have seen nothing yet."""
+        self._words = words
+        self._names = names
+        self._running: Mapping[Values, float] = {}
+        self._streams: Mapping[Values, float] = {}
+
+    def read(self, interceptions: Iterable[Interception]) -> Iterable[Exposed]:
+        """Return the gauges; a model that no finished record names yet is OTHER."""
+        words = self._words
+        running = dict.fromkeys(self._running, 0.0)
+        streams = dict.fromkeys(self._streams, 0.0)
+        for each in interceptions:
+            provider = words.value("provider", each.provider_name)
+            model = words.known_model(provider, each.model)
+            key = (provider, model, words.value("route", each.route))
+            running[key] = running.get(key, 0.0) + 1
+            streams[(provider,)] = streams.get((provider,), 0.0) + each.streaming
+        self._running = bounded(catalogue.INFLIGHT, running)
+        self._streams = bounded(catalogue.STREAMS, streams)
+        yield exposed_gauge(
+            f"{self._names}_{catalogue.INFLIGHT.name}", catalogue.INFLIGHT, self._running
+        )
+        yield exposed_gauge(
+            f"{self._names}_{catalogue.STREAMS.name}", catalogue.STREAMS, self._streams
+        )
 
 
 def bounded(metric: Metric, values: Mapping[Values, float]) -> Mapping[Values, float]:

@@ -23,7 +23,7 @@ from bridge.domain.records import AuditRecorded, Record
 from bridge.telemetry import catalogue
 from bridge.telemetry.catalogue import Metric, Names
 from bridge.telemetry.families import Vocabulary
-from bridge.telemetry.gauges import READ, readings, under_way
+from bridge.telemetry.gauges import READ, UnderWay, readings
 from bridge.telemetry.lanes import Families, Lanes
 from bridge.telemetry.tally import Counted, Tally
 
@@ -79,6 +79,7 @@ class Metrics:
             live=self._live,
             fault=self.fault,
         )
+        self._under_way = UnderWay(self._words, names=self._names)
         self._fsync = self._families.all[catalogue.FSYNC].distribution(())
         self._faulty = False
         now = clock.seconds()
@@ -184,7 +185,7 @@ class Metrics:
         now, names = self._clock.seconds(), self._names
         gauges = [
             *readings(details, names=names, now=now),
-            *under_way([each.interception for each in self._live], self._words, names=names),
+            *self._under_way.read([each.interception for each in self._live]),
         ]
         encode, content_type = choose_encoder(accept)
 
