@@ -13,7 +13,7 @@ LONGEST_MODULE = 400
 
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
-    **dict.fromkeys(("welcome", "cli", "demo", "upstreams"), 7),
+    **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "intercept": 5,
     **dict.fromkeys(("policy", "recording"), 4),
@@ -36,6 +36,7 @@ CONFIGURATION_READERS = frozenset(
         "welcome",
         "cli",
         "upstreams",
+        "reload",
     }
 )
 WALL_CLOCK = frozenset(
@@ -77,7 +78,7 @@ def wrong_imports(room: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
         if there != room and FLOORS[there] >= FLOORS[room] and FLOORS[room] != 7:
             yield line, f"{name} (floor {FLOORS[there]}) from floor {FLOORS[room]}"
         if FLOORS[room] == 7 and there in ("assembly", "service", "cli") and there != room:
-            allowed = {"service": ("assembly",), "lifecycle": ("assembly",)}
+            allowed = dict.fromkeys(("service", "lifecycle", "reload"), ("assembly",))
             if there not in allowed.get(room, ()):
                 yield line, f"{name} from {room}"
 

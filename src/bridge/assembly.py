@@ -5,7 +5,7 @@ Only this floor reads the settings; everything below gets plain values.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
 from bridge.policy.admission import Admission
+from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.stored_objects import MadeBy, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
@@ -48,10 +49,9 @@ from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.metrics import Exposition, Metrics
 from bridge.upstream.relay import RelayLimits
-from bridge.upstreams import build_upstreams
+from bridge.upstreams import build_breakers, build_upstreams
 from bridge.version import version_text
 from bridge.web.addresses import ClientAddresses
-from bridge.web.exchanges import Upstream
 from bridge.web.gateway import Gateway
 from bridge.web.management import Management
 from bridge.web.operations import Operations
@@ -89,7 +89,8 @@ class Bridge:
     interceptor: Interceptor
     refusals: Refusals
     metrics: Metrics
-    upstreams: Sequence[Upstream]
+    gateway: Gateway
+    breakers: CircuitBreakers | NoBreakers
     demo: DemoProcess | None
     site: BridgeSite
     operations: Site
@@ -138,6 +139,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     admission = Admission(
         max_concurrency=settings[options.MAX_CONCURRENCY],
         rate_limit=settings[options.RATE_LIMIT],
+        max_streams_per_user=settings[options.MAX_STREAMS_PER_USER],
         clock=reactor,
         recording=lambda: journal.accepting,
     )
@@ -146,7 +148,8 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor, limits=_relay_limits(settings), reading_limits=_reading_limits(settings)
     )
     demo = _demo(settings, reactor)
-    upstreams = build_upstreams(settings, reactor=reactor, demo=demo)
+    breakers = build_breakers(settings, clock=reactor, metrics=metrics)
+    upstreams = build_upstreams(settings, reactor=reactor, demo=demo, breakers=breakers)
     stored = StoredObjects(made_by=_made_by(database))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
@@ -215,7 +218,8 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         interceptor=interceptor,
         refusals=refusals,
         metrics=metrics,
-        upstreams=upstreams,
+        gateway=gateway,
+        breakers=breakers,
         demo=demo,
         site=BridgeSite(
             resource=Root(gateway=gateway, management=management.app),

@@ -18,11 +18,13 @@ from twisted.python.failure import Failure
 from bridge.assembly import Bridge
 from bridge.auth.bootstrap import FirstStart, bootstrap
 from bridge.config import options
+from bridge.config.settings import Settings
 from bridge.deferreds import limited, run_in_background
 from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
+from bridge.reload import Reloaded, reload
 from bridge.store.errors import StoreError
 from bridge.store.identity import create_first
 
@@ -109,6 +111,14 @@ class Lifecycle:
             each.start(now=False)
         bridge.directory.changed.append(self._revoke)
         self._bringing_up = run_in_background("start", self._bring_up())
+
+    def reload(self, settings: Settings) -> Reloaded:
+        """Put a changed configuration in force, without dropping a stream."""
+        return reload(self._bridge, settings)
+
+    def reloaded(self, *, succeeded: bool) -> None:
+        """Count a reload."""
+        self._bridge.metrics.reloaded(succeeded=succeeded)
 
     async def stop(self) -> None:
         """Let running answers end, write down what there is, and stop everything in order."""
@@ -232,7 +242,7 @@ class Lifecycle:
         await _within(bridge.interceptor.idle(), _ABORT_SECONDS, bridge.reactor)
 
     async def _close_upstreams(self) -> None:
-        for each in self._bridge.upstreams:
+        for each in self._bridge.gateway.upstreams:
             await each.place.client.close()
 
 

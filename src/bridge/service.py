@@ -26,6 +26,8 @@ from bridge.config.settings import ConfigErrors, Settings
 from bridge.config.sources import CONFIG_VARIABLE
 from bridge.domain.errors import BridgeError
 from bridge.lifecycle import Lifecycle, StartFailed, reload_on_hangup
+from bridge.reload import Reloaded
+from bridge.reload_outcome import ReloadOutcome, write_outcome
 from bridge.telemetry.logs import LogStreams, configure
 from bridge.telemetry.streams import LogTargetError
 from bridge.welcome import Welcome, welcome_text
@@ -167,6 +169,7 @@ class BridgeService(Service):
             _complain(f"AI Bridge cannot start: {error}")
             sys.exit(_FAILED_EXIT)
         reload_on_hangup(self._reload, self._reactor)
+        self._tell_reload(())
 
     def stopService(self) -> Deferred[None] | None:
         """Stop everything in order; twistd waits for it."""
@@ -234,9 +237,37 @@ class BridgeService(Service):
             settings = self._read()
         except ConfigErrors as errors:
             _log.error("configuration not reloaded", problems=list(errors.problems))
+            self._tell_reload(errors.problems)
             return
         self._streams.set_level(settings[options.LOG_LEVEL])
-        _log.info("reloaded", log_level=settings[options.LOG_LEVEL])
+        assert self._lifecycle is not None  # noqa: S101 - SIGHUP is listened to after the start
+        done = self._lifecycle.reload(settings)
+        _log.info(
+            "reloaded",
+            log_level=settings[options.LOG_LEVEL],
+            providers=list(done.providers),
+            after_a_restart=list(done.waiting),
+        )
+        self._tell_reload((), done)
+
+    def _tell_reload(self, problems: Sequence[str], done: Reloaded | None = None) -> None:
+        """Leave word for the command line of what a reload came to."""
+        bridge = self._lifecycle
+        try:
+            write_outcome(
+                self._data_dir,
+                ReloadOutcome(
+                    pid=os.getpid(),
+                    at=self._reactor.seconds(),
+                    problems=tuple(problems),
+                    providers=tuple(done.providers) if done is not None else (),
+                    waiting=tuple(done.waiting) if done is not None else (),
+                ),
+            )
+        except OSError as error:
+            _log.warning("outcome of the reload not written", reason=str(error))
+        if bridge is not None:
+            bridge.reloaded(succeeded=not problems)
 
 
 def _url(scheme: str, address: Any) -> str:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
+import structlog
 
 from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.demo.process import DemoProcess
+from bridge.domain.clock import Clock
 from bridge.intercept.attempts import Place
-from bridge.policy.breaker import NoBreakers
+from bridge.policy.breaker import (
+    BreakerRules,
+    Circuit,
+    CircuitBreakers,
+    NoBreakers,
+    State,
+)
 from bridge.policy.keyring import Keyring
 from bridge.policy.retries import RetryPolicy
 from bridge.policy.stored_objects import StoredAccess
@@ -19,54 +30,112 @@ from bridge.providers.demo import Demo
 from bridge.providers.interface import Provider
 from bridge.providers.keyed import AUTHORIZATION, X_API_KEY
 from bridge.providers.openai import OpenAi
+from bridge.telemetry.metrics import Metrics
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.proxy import Proxy
 from bridge.upstream.trust import certificates_in, policy_trusting
 from bridge.web.exchanges import Upstream
 
+_log = structlog.get_logger("bridge.breakers")
+
 _NOWHERE = "http://127.0.0.1:9"
 
 
 def build_upstreams(
-    settings: Settings, *, reactor: Any, demo: DemoProcess | None
+    settings: Settings,
+    *,
+    reactor: Any,
+    demo: DemoProcess | None,
+    breakers: CircuitBreakers | NoBreakers,
 ) -> tuple[Upstream, ...]:
     """Return what is served, in the order of the configuration; nothing is connected yet."""
+    served = [each for each in settings.providers if each.served]
+    places = _places(settings, served, reactor=reactor, demo=demo, breakers=breakers)
     names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
+    denied: tuple[str, ...] = settings[options.DENY_HEADERS]
+    return tuple(
+        Upstream(
+            place=places[each.name],
+            fallbacks=tuple(
+                msgspec.structs.replace(places[name], models=each.fallback_models)
+                for name in each.fallback
+                if name in places
+            ),
+            actor_headers=names if each.send_actor_headers else None,
+            staying=frozenset(name.encode("ascii") for name in denied),
+            scope_headers_pass=each.forward_scope_headers,
+            stored_access=StoredAccess(each.stored_objects),
+            asks_for_usage=each.include_usage,
+        )
+        for each in served
+    )
+
+
+def build_breakers(
+    settings: Settings, *, clock: Clock, metrics: Metrics
+) -> CircuitBreakers | NoBreakers:
+    """Return the circuit breakers as they are configured."""
+    if not settings[options.CIRCUIT_BREAKER_ENABLED]:
+        return NoBreakers()
+
+    def changed(circuit: Circuit, before: State, after: State) -> None:
+        metrics.breaker_changed(
+            circuit.provider, circuit.route, circuit.model, before.value, after.value
+        )
+        _log.warning(
+            "circuit breaker changed",
+            provider=circuit.provider,
+            endpoint=circuit.route,
+            model=circuit.model,
+            before=before.value,
+            after=after.value,
+        )
+
+    def rejected(circuit: Circuit) -> None:
+        metrics.breaker_rejected(circuit.provider, circuit.route, circuit.model)
+
+    rules = BreakerRules(
+        failure_threshold=settings[options.CIRCUIT_BREAKER_FAILURE_THRESHOLD],
+        interval=settings[options.CIRCUIT_BREAKER_INTERVAL],
+        timeout=settings[options.CIRCUIT_BREAKER_TIMEOUT],
+        max_requests=settings[options.CIRCUIT_BREAKER_MAX_REQUESTS],
+    )
+    return CircuitBreakers(rules=rules, clock=clock, on_change=changed, on_reject=rejected)
+
+
+def _places(
+    settings: Settings,
+    served: Sequence[ProviderSettings],
+    *,
+    reactor: Any,
+    demo: DemoProcess | None,
+    breakers: CircuitBreakers | NoBreakers,
+) -> dict[str, Place]:
+    """Return each provider with its connections and keys, by name."""
     ca_file = settings[options.CA_FILE]
     tls = policy_trusting(certificates_in(Path(ca_file)) if ca_file else ())
     proxy = _proxy(settings)
-    denied: tuple[str, ...] = settings[options.DENY_HEADERS]
-    found = []
-    for each in settings.providers:
-        if not each.served:
-            continue
+    found = {}
+    for each in served:
         provider = provider_from(each, demo)
-        client = UpstreamClient(
-            origin=provider.origin,
-            reactor=reactor,
-            connect_seconds=settings[options.CONNECT],
-            first_byte_seconds=settings[options.FIRST_BYTE],
-            keepalive_seconds=settings[options.UPSTREAM_KEEPALIVE],
-            tls=tls,
-            proxy=proxy,
+        found[each.name] = Place(
+            provider=provider,
+            client=UpstreamClient(
+                origin=provider.origin,
+                reactor=reactor,
+                connect_seconds=settings[options.CONNECT],
+                first_byte_seconds=settings[options.FIRST_BYTE],
+                keepalive_seconds=settings[options.UPSTREAM_KEEPALIVE],
+                tls=tls,
+                proxy=proxy,
+            ),
+            keyring=Keyring([key.hint for key in provider.credentials], clock=reactor),
+            retries=RetryPolicy(
+                max_retries_answered=each.max_retries, longest_wait=settings[options.RETRY_WAIT]
+            ),
+            breakers=breakers,
         )
-        found.append(
-            Upstream(
-                place=Place(
-                    provider=provider,
-                    client=client,
-                    keyring=Keyring([each.hint for each in provider.credentials], clock=reactor),
-                    retries=RetryPolicy(),
-                    breakers=NoBreakers(),
-                ),
-                actor_headers=names if each.send_actor_headers else None,
-                staying=frozenset(name.encode("ascii") for name in denied),
-                scope_headers_pass=each.forward_scope_headers,
-                stored_access=StoredAccess(each.stored_objects),
-                asks_for_usage=each.include_usage,
-            )
-        )
-    return tuple(found)
+    return found
 
 
 def provider_from(settings: ProviderSettings, demo: DemoProcess | None = None) -> Provider:

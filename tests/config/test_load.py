@@ -200,15 +200,8 @@ class WarningTests(ConfigCase):
 
         self.assertIn("run_as: has no effect", warning)
 
-    def test_a_breaker_that_there_is_not_is_a_warning(self) -> None:
-        """Nobody relies on what is only accepted."""
-        warning = self.warnings("aibridge: {circuit_breaker_enabled: true}")
-
-        self.assertIn("aibridge.circuit_breaker_enabled: has no effect", warning)
-
     def test_settings_that_nothing_acts_on_are_warnings(self) -> None:
-        """A model or a threshold that is only accepted says so, and its default says nothing."""
-        warning = self.warnings("aibridge: {bedrock_model: x, circuit_breaker_timeout: 3s}")
+        """A model that is only accepted says so, and its default says nothing."""
+        warning = self.warnings("aibridge: {bedrock_model: x}")
 
         self.assertIn("aibridge.bedrock_model: has no effect", warning)
-        self.assertIn("aibridge.circuit_breaker_timeout: has no effect", warning)

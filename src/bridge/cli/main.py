@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "db": "The database: its schema and its state.",
     "interceptions": "The requests that were recorded.",
     "journal": "The records on disk that the database gets.",
+    "reload": "Have the running bridge read its configuration again.",
     "retention": "How long records are kept.",
     "token": "The tokens that clients send.",
     "user": "The people and programs that tokens belong to.",

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bridge.config import options
 from bridge.config.document import Node
-from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, Kind, choice
+from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, TEXTS, Kind, choice
 from bridge.config.settings import problem
 from bridge.config.sources import INDEXED_PROVIDER, PROVIDER_PATHS, suggestion
 from bridge.domain.identity import Secret
@@ -34,6 +34,10 @@ FIELDS: Mapping[str, str] = {
     "forward_scope_headers": "Overrides aibridge.forward_scope_headers for this provider.",
     "include_usage": "Whether token counts are asked for on chat streams whose client does not; "
     "true unless the provider refuses stream_options.",
+    "max_retries": "Overrides aibridge.max_retries for this provider.",
+    "fallback": "Names of providers of the same API that are asked when this one answers 429 or "
+    "5xx, or cannot be reached; never with a user's own credential.",
+    "fallback_models": "What models are called at those providers, where their names differ.",
 }
 """The fields of an entry, with their documentation."""
 _KEY_HEADER = choice("authorization", "x-api-key", "api-key")
@@ -72,6 +76,9 @@ class Entry:
     stored_objects: str | None = None
     forward_scope_headers: bool | None = None
     include_usage: bool | None = None
+    max_retries: int | None = None
+    fallback: tuple[str, ...] = ()
+    fallback_models: tuple[tuple[str, str], ...] = ()
 
 
 def entries_in_document(document: Node, problems: list[str]) -> tuple[Entry, ...] | None:
@@ -132,6 +139,9 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         stored_objects=reader.get("stored_objects", options.STORED_OBJECTS.kind),
         forward_scope_headers=reader.get("forward_scope_headers", BOOLEAN),
         include_usage=reader.get("include_usage", BOOLEAN),
+        max_retries=reader.get("max_retries", options.MAX_RETRIES.kind),
+        fallback=reader.get("fallback", TEXTS) or (),
+        fallback_models=reader.texts("fallback_models"),
     )
 
 
@@ -192,6 +202,20 @@ class _Fields:
             sentence = "lists a credential twice"
             self._problems.append(problem(f"{self._label}.keys", sentence, keys.place))
         return found
+
+    def texts(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return the members of a group of texts, by name; none when it is left out or wrong."""
+        node = self._members.get(name)
+        if node is None or node.value is None:
+            return ()
+        label = f"{self._label}.{name}"
+        if not isinstance(node.value, dict):
+            self._problems.append(problem(label, "must be a group of texts", node.place))
+            return ()
+        read = (
+            (key, self._read(f"{label}.{key}", each, TEXT)) for key, each in node.members.items()
+        )
+        return tuple((key, text) for key, text in read if text)
 
     def unknown(self) -> Iterator[str]:
         """Yield a problem for every field that does not exist."""

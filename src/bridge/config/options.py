@@ -151,11 +151,26 @@ DENY_HEADERS = Option(
 )
 MAX_CONCURRENCY = Option(
     path="aibridge.max_concurrency", kind=whole(), default=0,
+    reloadable=True,
     doc="Requests served at a time, beyond which the answer is 503; 0 is no limit.",
 )
 RATE_LIMIT = Option(
-    path="aibridge.rate_limit", kind=whole(), default=0,
-    doc="Requests a second for each token, beyond which the answer is 429; 0 is no limit.",
+    path="aibridge.rate_limit", kind=whole(), default=0, reloadable=True,
+    doc="Requests a second for each user, beyond which the answer is 429; 0 is no limit.",
+)
+MAX_STREAMS_PER_USER = Option(
+    path="aibridge.max_streams_per_user", kind=whole(), default=0, reloadable=True,
+    doc="Requests of one user under way at a time, beyond which the answer is 429; 0 is no limit.",
+)
+MAX_RETRIES = Option(
+    path="aibridge.max_retries", kind=whole(), default=0, reloadable=True,
+    doc="How often a provider that answered 408, 409, 429 or 5xx is asked again before the client "
+    "is told; 0 leaves that to the client. A provider may override it.",
+)
+ON_CLIENT_ABORT = Option(
+    path="aibridge.on_client_abort", kind=choice("close", "drain"), default="close",
+    doc="What becomes of a stream whose client has left: close it at once, or read on (within "
+    "limits.abort_drain), so that the token counts are exact.",
 )
 ANTHROPIC_KEY = Option(
     path="aibridge.anthropic_key", kind=SECRET, default=Secret(""),
@@ -203,8 +218,7 @@ BEDROCK_BASE_URL = Option(
 )
 CIRCUIT_BREAKER_ENABLED = Option(
     path="aibridge.circuit_breaker_enabled", kind=BOOLEAN, default=False,
-    doc="Stop asking a provider for a while after it said repeatedly that it is overloaded; "
-    "accepted with a warning, as this version does not do it.",
+    doc="Stop asking a provider for a model for a while after it failed repeatedly.",
 )
 CIRCUIT_BREAKER_FAILURE_THRESHOLD = Option(
     path="aibridge.circuit_breaker_failure_threshold", kind=whole(1), default=5, hidden=True,
@@ -260,6 +274,18 @@ STATEMENT = Option(
 DRAIN = Option(
     path="limits.drain", kind=duration(zero="at once"), default=30.0,
     doc="On shutdown, running answers may go on for this long; 0 cuts them at once.",
+)
+RETRY_WAIT = Option(
+    path="limits.retry_wait", kind=duration(zero="never"), default=30.0,
+    doc="Longest pause before a provider is asked again; who wants a longer one is not asked.",
+)
+ABORT_DRAIN = Option(
+    path="limits.abort_drain", kind=duration(), default=_MINUTE,
+    doc="How long a stream is read on after its client has left (aibridge.on_client_abort).",
+)
+ABORT_DRAIN_BYTES = Option(
+    path="limits.abort_drain_bytes", kind=size(_KIB), default=4 * _MIB,
+    doc="How much of a stream is read on after its client has left.",
 )
 UPSTREAM_KEEPALIVE = Option(
     path="limits.upstream_keepalive", kind=duration(zero="never kept"), default=30.0,
@@ -355,10 +381,5 @@ ALL: tuple[Option[Any], ...] = tuple(
 NOT_YET: tuple[Option[Any], ...] = (
     BEDROCK_MODEL,
     BEDROCK_SMALL_FAST_MODEL,
-    CIRCUIT_BREAKER_ENABLED,
-    CIRCUIT_BREAKER_FAILURE_THRESHOLD,
-    CIRCUIT_BREAKER_INTERVAL,
-    CIRCUIT_BREAKER_TIMEOUT,
-    CIRCUIT_BREAKER_MAX_REQUESTS,
 )
 """Accepted under their established names, with a warning, because nothing acts on them yet."""

@@ -33,6 +33,13 @@ _BASE_URLS = {
     "copilot": "https://api.githubcopilot.com",
     "demo": "",
 }
+_STANDING_IN = {
+    "anthropic": frozenset({"messages"}),
+    "bedrock": frozenset({"messages"}),
+    "openai": frozenset({"chat", "responses"}),
+    "demo": frozenset({"messages", "chat", "responses"}),
+}
+"""APIs in which a provider of a type can be asked with a key of the organisation's."""
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 Values = Mapping[Option[Any], Value[Any]]
@@ -76,6 +83,7 @@ def providers_from(
         _join(entries, established, problems)
     _refuse_doubles(entries, problems)
     _refuse_foreign_fields(entries, problems)
+    _refuse_wrong_fallbacks(entries, problems)
     return tuple(_settled(entry, values) for entry in entries)
 
 
@@ -242,6 +250,24 @@ def _refuse_foreign_fields(entries: Sequence[Entry], problems: list[str]) -> Non
                 problems.append(problem(f"{entry.label}.{name}", sentence, entry.origin))
 
 
+def _refuse_wrong_fallbacks(entries: Sequence[Entry], problems: list[str]) -> None:
+    """Note providers that cannot stand in for another."""
+    by_name = {entry.name or "": entry for entry in entries}
+    for entry in entries:
+        apis = _STANDING_IN.get(entry.type or "", frozenset())
+        for name in entry.fallback:
+            other = by_name.get(name)
+            if other is None:
+                sentence = f"there is no provider {name}{suggestion(name, by_name)}"
+            elif other is entry:
+                sentence = f"{name} cannot stand in for itself"
+            elif not apis & _STANDING_IN.get(other.type or "", frozenset()):
+                sentence = f"{name} is of the type {other.type}, which speaks another API"
+            else:
+                continue
+            problems.append(problem(f"{entry.label}.fallback", sentence, entry.origin))
+
+
 def _settled(entry: Entry, values: Values) -> ProviderSettings:
     """Return the provider with its type's defaults for what was left out."""
     base_url = entry.base_url
@@ -266,6 +292,9 @@ def _settled(entry: Entry, values: Values) -> ProviderSettings:
         stored_objects=said(entry.stored_objects, options.STORED_OBJECTS),
         forward_scope_headers=said(entry.forward_scope_headers, options.FORWARD_SCOPE_HEADERS),
         include_usage=entry.include_usage is not False,
+        max_retries=said(entry.max_retries, options.MAX_RETRIES),
+        fallback=entry.fallback,
+        fallback_models=dict(entry.fallback_models),
         origin=entry.origin,
         label=entry.label,
     )

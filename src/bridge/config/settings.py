@@ -64,6 +64,12 @@ class ProviderSettings:
     """own, all or off."""
     forward_scope_headers: bool
     include_usage: bool
+    max_retries: int
+    """After answers that invite it."""
+    fallback: tuple[str, ...]
+    """Names of providers that may stand in for it, in order."""
+    fallback_models: Mapping[str, str]
+    """What models are called there, by the name asked for."""
     origin: str
     """Where it was declared."""
     label: str = ""

@@ -143,12 +143,18 @@ class CircuitBreakers:
     """A breaker for each circuit that is asked for; a bounded number of them."""
 
     def __init__(
-        self, *, rules: BreakerRules, clock: Clock, on_change: Change | None = None
+        self,
+        *,
+        rules: BreakerRules,
+        clock: Clock,
+        on_change: Change | None = None,
+        on_reject: Callable[[Circuit], None] | None = None,
     ) -> None:
-        """Open and close by `rules`, and tell `on_change`."""
+        """Open and close by `rules`, and tell `on_change`; `on_reject` hears of each refusal."""
         self._rules = rules
         self._clock = clock
         self._on_change = on_change
+        self._on_reject = on_reject
         # Both by use, so that the least recently used is found at once.
         self._closed: OrderedDict[Circuit, _Breaker] = OrderedDict()
         self._tripped: OrderedDict[Circuit, _Breaker] = OrderedDict()
@@ -162,7 +168,12 @@ class CircuitBreakers:
         if len(circuit.model) > _LONGEST_MODEL:
             circuit = replace(circuit, model=circuit.model[:_LONGEST_MODEL])
         breaker = self._used(circuit)
-        breaker.admit()
+        try:
+            breaker.admit()
+        except Overloaded:
+            if self._on_reject is not None:
+                self._on_reject(circuit)
+            raise
         return Passage(breaker)
 
     def states(self) -> Sequence[BreakerStatus]:

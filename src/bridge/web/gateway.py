@@ -117,6 +117,18 @@ class Gateway:
         self._addresses = addresses
         self._stored = stored
 
+    @property
+    def upstreams(self) -> Sequence[Upstream]:
+        """What is served."""
+        return tuple(self._upstreams.values())
+
+    def serve_now(self, upstreams: Sequence[Upstream], *, allow_byok: bool) -> Sequence[Upstream]:
+        """Serve other providers from now on; return the former, whose answers go on."""
+        former = self.upstreams
+        self._upstreams = {each.provider.name.encode("ascii"): each for each in upstreams}
+        self._allow_byok = allow_byok
+        return former
+
     def upstream_at(self, target: bytes) -> tuple[Upstream, bytes] | None:
         """Return the provider that a request target names, and what comes after its name.
 
