@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.wire.json_edit import replaced, span_of, with_member
+from bridge.wire.json_edit import members_of, replaced, rewritten, span_of, with_member
 from tests.support.cases import BridgeTestCase
 
 KEYS = st.sampled_from(["a", "b", "é", 'q"', "back\\slash", "{", "[1]", "\ud83d", "", "a:b,"])
@@ -156,3 +156,58 @@ class EditTests(BridgeTestCase):
         text = written(value, indent, ascii_only=True)
 
         self.assertEqual(read(with_member(text, len(text), key, b"7")), {**value, key: 7})
+
+
+class MemberTests(BridgeTestCase):
+    """Several members are changed at once, and each of the others keeps its bytes."""
+
+    def rewrite(self, text: bytes, **changes: bytes | None) -> bytes:
+        members = members_of(text, at_most=100)
+        assert members is not None
+        return rewritten(text, members, changes)
+
+    def test_members_go_with_what_stands_before_them(self) -> None:
+        text = b'{ "a":1 , "b" : [2] ,"c":3\n}'
+
+        self.assertEqual(self.rewrite(text, a=None), b'{ "b" : [2] ,"c":3\n}')
+        self.assertEqual(self.rewrite(text, b=None), b'{ "a":1 ,"c":3\n}')
+        self.assertEqual(self.rewrite(text, c=None), b'{ "a":1 , "b" : [2]\n}')
+        self.assertEqual(self.rewrite(text, a=None, b=None, c=None), b"{ \n}")
+        self.assertEqual(self.rewrite(text, d=None), text)
+
+    def test_values_are_replaced_and_added(self) -> None:
+        text = b'{ "a":1 , "b" : [2] }'
+
+        self.assertEqual(self.rewrite(text, a=b"0", c=b"3"), b'{ "a":0 , "b" : [2],"c":3 }')
+        self.assertEqual(self.rewrite(text, a=None, b=None, c=b"3"), b'{ "c":3 }')
+        self.assertEqual(self.rewrite(b"{}", c=b"3"), b'{"c":3}')
+
+    def test_of_several_the_last_is_replaced_and_all_are_left_out(self) -> None:
+        text = b'{"a":1,"b":2,"\\u0061":3}'
+
+        self.assertEqual(self.rewrite(text, a=b"0"), b'{"a":1,"b":2,"\\u0061":0}')
+        self.assertEqual(self.rewrite(text, a=None), b'{"b":2}')
+
+    def test_text_that_only_a_slow_look_can_read_is_read(self) -> None:
+        text = b'\xef\xbb\xbf{"a":"\\ud83d","b":' + b"[" * 5000 + b"]" * 5000 + b"}"
+
+        self.assertEqual(self.rewrite(text, b=None), b'\xef\xbb\xbf{"a":"\\ud83d"}')
+
+    def test_what_is_no_object_or_has_too_many_has_none(self) -> None:
+        for text in (b"", b"[]", b'{"a":1', b'{"a":1 "b":2}', b'{"a"}', b'{"a":1,"b":2,"a":3}'):
+            self.assertIsNone(members_of(text, at_most=2))
+
+    @given(OBJECTS, st.dictionaries(KEYS, st.none() | st.just(b"7"), max_size=3), st.booleans())
+    @settings(max_examples=300, deadline=None, derandomize=True)
+    def test_any_object_is_changed_as_a_parser_would(
+        self, value: dict[str, Any], changes: dict[str, bytes | None], ascii_only: bool
+    ) -> None:
+        text = written(value, None, ascii_only=ascii_only)
+        members = members_of(text, at_most=100)
+        assert members is not None
+
+        found = read(rewritten(text, members, changes))
+
+        kept = {key: inner for key, inner in value.items() if changes.get(key, b"") is not None}
+        new = {key: 7 for key, change in changes.items() if change is not None}
+        self.assertEqual(found, {**kept, **new})

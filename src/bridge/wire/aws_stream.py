@@ -9,7 +9,7 @@ botocore has a decoder, too. Ours takes a seventh of its time, does not copy all
 every piece that comes, and says by a value what is wrong: botocore's raises in five ways, of which
 some are not its own (KeyError, struct.error, UnicodeDecodeError).
 
-Source: docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (read 2026-11-26); the types
+Source: docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (read 2026-11-25); the types
 of headers as in botocore.eventstream 1.44.
 """
 

@@ -7,7 +7,7 @@ and its place.
 Which model takes what is data (`BedrockRules`), because models come faster than releases.
 
 Source: docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html and
-inference-messages-api.html (read 2026-11-26), and what gateways in use do.
+inference-messages-api.html (read 2026-11-25), and what gateways in use do.
 """
 
 from __future__ import annotations

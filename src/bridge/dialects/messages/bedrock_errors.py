@@ -4,7 +4,7 @@ AWS answers `{"message": …}` and names the exception in `x-amzn-errortype`, or
 header of the message. The sentence is AWS's own: clients look for its words.
 
 Source: the models of bedrock-runtime in botocore 1.44 and
-docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html (read 2026-11-26);
+docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html (read 2026-11-25);
 platform.claude.com/docs/en/api/errors (read 2026-11-23).
 """
 
@@ -110,7 +110,9 @@ def message_in(payload: bytes) -> str:
         text = document.get(name)
         if isinstance(text, str) and text:
             return holdable(text)
-    return "" if document else holdable(payload[:_MAX_TEXT].decode("utf-8", "replace"))
+    if payload.lstrip().startswith(b"{"):
+        return ""
+    return payload[:_MAX_TEXT].decode("utf-8", "replace")
 
 
 def _document(body: bytes) -> dict[str, object]:

@@ -4,7 +4,7 @@ Each event comes as base64 in a message of an AWS event stream. Its JSON is hand
 and is not read: its type stands in its first bytes.
 
 Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html and
-API_runtime_PayloadPart.html (read 2026-11-26).
+API_runtime_PayloadPart.html (read 2026-11-25).
 """
 
 from __future__ import annotations
