@@ -28,7 +28,7 @@ from bridge.intercept.exchange import ReadingLimits
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.format import encode_body
 from bridge.policy.admission import Admission
-from bridge.policy.breaker import NoBreakers
+from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import Keyring
 from bridge.policy.retries import RetryPolicy
 from bridge.policy.stored_objects import StoredObjects
@@ -174,6 +174,7 @@ class GatewayTestCase(TestCase):
     actor_headers: tuple[str, str] | None = None
     keys: Sequence[str] = (KEY,)
     retries = RetryPolicy(max_retries_connect=0)
+    breakers: CircuitBreakers | NoBreakers = NoBreakers()
     upstream_options: Mapping[str, Any] = {}
 
     async def start(self, script: Script = (), *, begin: str = BODY, path: str = "") -> None:
@@ -222,7 +223,7 @@ class GatewayTestCase(TestCase):
                             [each.hint for each in provider.credentials], clock=reactor
                         ),  # type: ignore[arg-type]
                         retries=self.retries,
-                        breakers=NoBreakers(),
+                        breakers=self.breakers,
                     ),
                     actor_headers=self.actor_headers,
                     **self.upstream_options,
@@ -293,6 +294,10 @@ class GatewayTestCase(TestCase):
         connection.reader.expect_no_body(method == b"HEAD")
         connection.send(request(body, method=method, target=target, headers=headers, token=token))
         return await connection.response()
+
+    async def a_turn(self) -> None:
+        """Let the reactor do what is due."""
+        await deferLater(self.reactor, 0.01)
 
     async def settled(self) -> None:
         """Wait until no exchange is running."""
