@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.dialects.responses.response import ResponsesReader
-from bridge.domain.observations import ModelThought, ToolUsage
+from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage, UsageSource
 from tests.fixtures.responses import STREAMS
 from tests.support.cases import BridgeTestCase
 
@@ -142,10 +142,28 @@ class BoundTests(BridgeTestCase):
 
     def test_deeply_nested_event_is_odd(self) -> None:
         reader = ResponsesReader()
-        deep = b'{"type":"response.completed","response":' + b"[" * 50_000
+        deep = b'{"type":"response.created","response":' + b"[" * 50_000
 
         self.assertEqual(reader.event(b"", deep), ())
         self.assertTrue(reader.reading().partially_observed)
+        self.assertFalse(reader.terminal)
+
+    def test_unnamed_end_of_which_only_the_beginning_is_there_is_an_end(self) -> None:
+        """An event that is too large is read by its beginning."""
+        for spelled in (b'{"type":"response.incomplete",', b'{ "type": "response.incomplete" ,'):
+            reader = ResponsesReader()
+
+            self.assertEqual(reader.event(b"", spelled + b'"response":{"id"'), ())
+            self.assertTrue(reader.terminal)
+            self.assertEqual(reader.reading().stop_reason, "incomplete")
+            self.assertTrue(reader.reading().partially_observed)
+
+    def test_beginning_of_another_event_is_no_end(self) -> None:
+        reader = ResponsesReader()
+
+        reader.event(b"", b'{"type":"response.transcended","type":"response.completed')
+        reader.event(b"response.output_item.done", b'{"type":"response.output_item.done","item":{"')
+
         self.assertFalse(reader.terminal)
 
     def test_end_that_cannot_be_read_is_an_end(self) -> None:
@@ -197,6 +215,109 @@ class ErrorTests(BridgeTestCase):
         error = reader.reading().error
         assert error is not None
         self.assertEqual((error.type, error.message), ("internal", "no"))
+
+
+class UnfinishedTests(BridgeTestCase):
+    """What the provider goes on with behind our back is not wholly seen."""
+
+    def document(self, **members: object) -> ResponsesReader:
+        reader = ResponsesReader()
+        reader.document(json.dumps({"id": "resp_1", **members}).encode(), 200)
+        return reader
+
+    def stream(self, *events: tuple[str, dict[str, object]]) -> ResponsesReader:
+        reader = ResponsesReader()
+        for name, response in events:
+            told = {"type": f"response.{name}", "response": {"id": "resp_1", **response}}
+            reader.event(f"response.{name}".encode(), json.dumps(told).encode())
+        return reader
+
+    def test_document_that_is_queued_says_so_and_is_marked(self) -> None:
+        reading = self.document(status="queued", background=True, usage=None).reading()
+
+        self.assertEqual((reading.stop_reason, reading.partially_observed), ("queued", True))
+        self.assertEqual((reading.complete, reading.usage), (True, None))
+
+    def test_document_in_progress_has_no_final_counts(self) -> None:
+        counts = {"input_tokens": 0, "output_tokens": 0}
+        reading = self.document(status="in_progress", usage=counts).reading()
+
+        assert reading.usage is not None
+        self.assertEqual(reading.usage.source, UsageSource.PROVIDER_PARTIAL)
+        self.assertTrue(reading.partially_observed)
+
+    def test_document_that_is_done_is_not_marked(self) -> None:
+        for status in ("completed", "incomplete", "failed", "cancelled"):
+            self.assertFalse(self.document(status=status).reading().partially_observed, status)
+
+    def test_stream_that_ends_while_queued_is_marked(self) -> None:
+        reader = self.stream(("completed", {"status": "queued"}))
+
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_background_stream_that_is_left_goes_on_unseen(self) -> None:
+        reader = self.stream(("queued", {"status": "queued", "background": True}))
+
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_background_stream_that_has_ended_is_not_marked(self) -> None:
+        reader = self.stream(
+            ("queued", {"status": "queued", "background": True}),
+            ("completed", {"status": "completed", "background": True}),
+        )
+
+        self.assertFalse(reader.reading().partially_observed)
+
+    def test_ordinary_stream_that_is_left_ends_at_the_provider_too(self) -> None:
+        reader = self.stream(("created", {"status": "in_progress", "background": False}))
+
+        self.assertFalse(reader.reading().partially_observed)
+
+
+class SourceOfCountsTests(BridgeTestCase):
+    """Counts are final only where the answer's own end gave them."""
+
+    BEGUN = (
+        b'{"type":"response.created","response":{"id":"resp_1",'
+        b'"usage":{"input_tokens":0,"output_tokens":0}}}'
+    )
+
+    def source(self, name: bytes, end: bytes) -> UsageSource:
+        reader = ResponsesReader()
+        reader.event(b"response.created", self.BEGUN)
+
+        told = [each for each in reader.event(name, end) if isinstance(each, TokenUsage)]
+
+        usage = reader.reading().usage
+        assert usage is not None
+        self.assertEqual(told, [usage])
+        self.assertTrue(reader.terminal)
+        return usage.source
+
+    def test_counts_of_the_end_are_final(self) -> None:
+        end = b'{"response":{"usage":{"input_tokens":3,"output_tokens":4}}}'
+
+        self.assertEqual(self.source(b"response.completed", end), UsageSource.PROVIDER_FINAL)
+
+    def test_end_that_cannot_be_read_makes_nothing_final(self) -> None:
+        self.assertEqual(
+            self.source(b"response.completed", b'{"response":'), UsageSource.PROVIDER_PARTIAL
+        )
+
+    def test_end_without_counts_makes_nothing_final(self) -> None:
+        end = b'{"response":{"status":"completed","usage":null}}'
+
+        self.assertEqual(self.source(b"response.completed", end), UsageSource.PROVIDER_PARTIAL)
+
+    def test_end_whose_counts_are_none_makes_nothing_final(self) -> None:
+        end = b'{"response":{"usage":{"input_tokens":"many"}}}'
+
+        self.assertEqual(self.source(b"response.completed", end), UsageSource.PROVIDER_PARTIAL)
+
+    def test_failure_without_counts_makes_nothing_final(self) -> None:
+        end = b'{"response":{"status":"failed","error":{"code":"x","message":"y"}}}'
+
+        self.assertEqual(self.source(b"response.failed", end), UsageSource.PROVIDER_PARTIAL)
 
 
 NAMES = [

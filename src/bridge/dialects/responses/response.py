@@ -3,8 +3,11 @@
 Every output item comes whole in `response.output_item.done` and is told there, so a cut stream
 still yields what was complete; arguments of which only deltas came are not. The last event repeats
 the output: what is in it and had not been told is told then. Token counts come with that event,
-however the answer ended. Unknown events are counted and ignored; an event that cannot be read costs
-no more than what it said.
+however the answer ended; they are final only if it gave any. Unknown events are counted and
+ignored; an event that cannot be read costs no more than what it said.
+
+A response in the background goes on at the provider whoever listens: an answer, or the beginning of
+one, that finds it queued or in progress is partially observed.
 
 Source: developers.openai.com/api/reference/resources/responses/streaming-events and
 /api/reference/resources/responses (read 2026-11-25).
@@ -12,6 +15,7 @@ Source: developers.openai.com/api/reference/resources/responses/streaming-events
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +55,8 @@ _ENDS = {
     b"response.failed": "failed",
     b"response.cancelled": "cancelled",
 }
+_UNFINISHED = frozenset({"queued", "in_progress"})
+_SAYS_TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_.]{1,64})"')
 _ERROR = b"error"
 _KNOWN = frozenset({_ITEM_DONE, _ERROR, *_BEGINNINGS, *_ENDS})
 _DONE = b"[DONE]"
@@ -73,6 +79,7 @@ class _Response(msgspec.Struct, gc=False):
     id: Any = None
     object: Any = None
     status: Any = None
+    background: Any = None
     error: Any = None
     incomplete_details: Any = None
     service_tier: Any = None
@@ -106,6 +113,9 @@ class ResponsesReader:
         self._items_left = max_items
         self._room = max_text
         self._ended = False
+        self._final = False
+        """Whether the end has given counts."""
+        self._background = False
         self._odd = False
 
     @property
@@ -138,7 +148,8 @@ class ResponsesReader:
         except _UNREADABLE:
             self._odd = True
             # The client has seen the end, whatever we can make of it.
-            return self._end(_Event(), _ENDS[name]) if name in _ENDS else ()
+            kind = name if name in _KNOWN else _type_at_the_start_of(data)
+            return self._end(_Event(), _ENDS[kind]) if kind in _ENDS else ()
 
     def rest(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take what stood after the last blank line: an event if its JSON is whole."""
@@ -168,7 +179,7 @@ class ResponsesReader:
             found = self._take_response(response, None)
         else:  # a compaction, a conversation, a list: its items are not this answer's
             self._take_id(response.id)
-            self._take_counts(response)
+            self._final = self._take_counts(response)
         self._ended = True
         return (*found, *self._usage())
 
@@ -181,7 +192,9 @@ class ResponsesReader:
             usage=counts[0] if counts else None,
             complete=self.terminal,
             error=self._error,
-            partially_observed=self._odd or self._tally.odd,
+            partially_observed=self._odd
+            or self._tally.odd
+            or (self._background and not self._ended),
         )
 
     def _read(self, name: bytes, data: bytes) -> Sequence[Observation]:
@@ -206,6 +219,7 @@ class ResponsesReader:
 
     def _begin(self, event: _Event) -> None:
         response = decoded(event.response, _RESPONSE)
+        self._background = response.background is True
         self._take_id(response.id)
         self._take_counts(response)
 
@@ -239,8 +253,11 @@ class ResponsesReader:
     ) -> Sequence[ToolUsage | ModelThought]:
         """Take a response object, in the end or as the whole answer; return its untold items."""
         self._take_id(response.id)
-        self._take_counts(response)
+        counted = self._take_counts(response)
         status = response.status if isinstance(response.status, str) else ended_as
+        unfinished = status in _UNFINISHED
+        self._final = counted and not unfinished
+        self._odd = self._odd or unfinished
         self._stop_reason = _stop_reason(status, response.incomplete_details)
         if response.error:
             self._error = self._error or error_from(response.error)
@@ -294,8 +311,9 @@ class ResponsesReader:
         elif response_id is not None:
             self._odd = True
 
-    def _take_counts(self, response: _Response) -> None:
-        usage.take(
+    def _take_counts(self, response: _Response) -> bool:
+        """Take what a response object counts; return whether that is anything."""
+        return usage.take(
             self._tally,
             usage=response.usage,
             tool_usage=response.tool_usage,
@@ -305,7 +323,7 @@ class ResponsesReader:
     def _usage(self) -> tuple[TokenUsage, ...]:
         if not self._tally.seen:
             return ()
-        source = UsageSource.PROVIDER_FINAL if self._ended else UsageSource.PROVIDER_PARTIAL
+        source = UsageSource.PROVIDER_FINAL if self._final else UsageSource.PROVIDER_PARTIAL
         return (usage.usage_from(self._tally, self._response_id, source),)
 
 
@@ -315,6 +333,12 @@ def _is_of_a_part(name: bytes) -> bool:
     Nothing in those is needed, because a part comes whole when its item is done.
     """
     return name.startswith(_OF_RESPONSE) and b"." in name[9:] and name != _ITEM_DONE
+
+
+def _type_at_the_start_of(data: bytes) -> bytes:
+    """Return the type of an event of which perhaps only the beginning is there."""
+    said = _SAYS_TYPE.match(data)
+    return said[1] if said is not None else b""
 
 
 def _error_of(data: bytes) -> InBandError:

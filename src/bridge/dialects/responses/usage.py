@@ -28,8 +28,11 @@ def new_tally() -> Tally:
     return Tally(counts=_COUNTS, extra=_EXTRA, texts=frozenset({_TIER}))
 
 
-def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: object) -> None:
-    """Take what a response object says; what its tools used is told as zeros when none ran."""
+def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: object) -> bool:
+    """Take what a response object says, and return whether it gave any count that we know.
+
+    What its tools used is told as zeros when none ran.
+    """
     tally.take(usage)
     if isinstance(usage, dict):
         tally.take({_TIER: service_tier})
@@ -37,6 +40,9 @@ def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: objec
             if isinstance(counts, dict):
                 used = {name: count for name, count in counts.items() if count}
                 tally.take({f"tool_usage.{tool}": used})
+    alone = new_tally()
+    alone.take(usage)
+    return alone.seen
 
 
 def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsage:
