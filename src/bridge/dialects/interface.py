@@ -28,6 +28,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Texts in the body that may identify the client's session, e.g. `metadata.user_id`."""
     references: Sequence[str] = ()
     """Ids of objects stored by the provider that the request builds on, whoever made them."""
+    item_references: Sequence[str] = ()
+    """Ids of items within such objects that the request refers to one by one."""
     partially_observed: bool = False
     """The body passes, but could not be read in full (nesting, odd types)."""
 

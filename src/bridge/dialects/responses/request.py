@@ -2,16 +2,16 @@
 
 Only what is needed is decoded: the top level without `instructions` and `tools`, and of `input` the
 items behind the model's last one, from the end. Items of the roles `developer` and `system` and
-what Codex puts into a human's turn are passed over. An `item_reference` names an item of a stored
-response; its id is not told in `references`, because finding one means decoding all of the input,
-and the response it belongs to is named by `previous_response_id` wherever clients chain.
+what Codex puts into a human's turn are passed over. A turn is marked where a human's words may be
+that are not found: kept by the provider (a stored prompt, a conversation, a referenced item), or
+before an item that we do not know.
 
 Source: developers.openai.com/api/reference/resources/responses/methods/create (read 2026-11-25).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,16 +22,33 @@ from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
 from bridge.dialects.responses.context import is_context
+from bridge.dialects.responses.references import (
+    UNREADABLE,
+    may_build_on_objects,
+    may_refer_to_items,
+    referred_to,
+)
 from bridge.dialects.texts import SURROGATES
 
 _MAX_TURN = 256
 """Items of the last turn that are looked at: context, and the outputs of parallel calls."""
 
-UNREADABLE = "(unreadable)"
-"""Stands for what a body that passes unread may build on: an object that nobody made."""
-
 _NO_ONE = frozenset({"developer", "system"})
 _SETTINGS = frozenset({"additional_tools", "configuration_update"})
+_ASSISTANT = "assistant"
+_MODELS = frozenset(
+    {
+        "compaction",
+        "compaction_summary",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_list_tools",
+        "program",
+        "reasoning",
+    }
+)
+"""Items besides calls that hold no human's words; an approval is a human's, but a yes or no."""
+_CALL = "_call"
 _OUTPUT = "_output"
 _SHELL_OUTPUT = "local_shell_call_output"
 _TRIGGER = "compaction_trigger"
@@ -44,6 +61,7 @@ class _Body(msgspec.Struct, gc=False):
     input: str | list[msgspec.Raw] | None = None
     previous_response_id: Any = None
     conversation: Any = None
+    prompt: Any = None
     prompt_cache_key: Any = None
     client_metadata: Any = None
     metadata: Any = None
@@ -72,7 +90,8 @@ class _Turn:
         self.prompt: str | None = None
         self.answered_call: str | None = None
         self.odd = False
-        self._prompt_settled = False
+        self.prompt_settled = False
+        """Whether it is known what the human said last, or that it was nothing."""
 
     def take(self, item: _Item | None, *, odd: bool) -> bool:
         """Take the next item from the end; return whether the one before it is of this turn, too.
@@ -81,7 +100,7 @@ class _Turn:
             item: None when it is not an object.
             odd: whether some of it was left out.
         """
-        if not self._prompt_settled:
+        if not self.prompt_settled:
             self.odd = self.odd or odd
         if item is None:
             return False
@@ -89,29 +108,24 @@ class _Turn:
         if kind in (None, "message") and role == "user":
             self._take_words(item.content)
         elif isinstance(kind, str) and kind.endswith(_OUTPUT):
-            self._prompt_settled = True
+            self.prompt_settled = True
             self.answered_call = self.answered_call or _answered_call(item)
         elif kind == _TRIGGER:
-            self._prompt_settled = True
+            self.prompt_settled = True
         elif not (_is_in(role, _NO_ONE) or _is_in(kind, _SETTINGS)):
+            self.odd = self.odd or not (self.prompt_settled or _is_models(item))
             return False
-        return not (self._prompt_settled and self.answered_call)
+        return not (self.prompt_settled and self.answered_call)
 
     def _take_words(self, content: object) -> None:
-        if self._prompt_settled:
+        if self.prompt_settled:
             return
         if not (content is None or isinstance(content, str | list)):
             self.odd = True
         words = _words(content)
         if words is not None:
             self.prompt = words
-            self._prompt_settled = True
-
-
-def _may_refer(body: bytes) -> bool:
-    """Return whether a body that was not read may name an object that the provider keeps."""
-    names = (b'"previous_response_id"', b'"conversation"', b"\\u")  # or spelled with escapes
-    return any(name in body for name in names)
+            self.prompt_settled = True
 
 
 def summarize(body: bytes) -> RequestSummary:
@@ -122,12 +136,16 @@ def summarize(body: bytes) -> RequestSummary:
     """
     match read_body(body, _BODY):
         case None:
-            unread = _assembled(_Body(), _Turn(), odd=True)
-            return replace(unread, references=(UNREADABLE,)) if _may_refer(body) else unread
+            return replace(
+                _assembled(_Body(), _Turn(), (), odd=True),
+                references=(UNREADABLE,) if may_build_on_objects(body) else (),
+                item_references=(UNREADABLE,) if may_refer_to_items(body) else (),
+            )
         case Loose() as loose:
             return _loose_summary(loose)
         case read:
-            return _assembled(read, _turn(_read_items(read.input)))
+            items = read.input if isinstance(read.input, list) else []
+            return _assembled(read, _turn(map(_item, reversed(items))), referred_to(items))
 
 
 def _loose_summary(loose: Loose) -> RequestSummary:
@@ -136,25 +154,24 @@ def _loose_summary(loose: Loose) -> RequestSummary:
     known = given is None or isinstance(given, str | list)
     read = _Body(**{name: value.get(name) for name in _FIELDS})
     read.input = given if isinstance(given, str) else None
-    items = (_loose_item(each) for each in reversed(given)) if isinstance(given, list) else ()
-    return _assembled(read, _turn(items), odd=loose.odd or not known)
+    items = given if isinstance(given, list) else []
+    turn = _turn(map(_loose_item, reversed(items)))
+    return _assembled(read, turn, referred_to(items), odd=loose.odd or not known)
 
 
-def _turn(items: Iterable[_Taken]) -> _Turn:
+def _turn(items: Iterator[_Taken]) -> _Turn:
+    """Read `items`, the last one first."""
     turn = _Turn()
     for item, odd in islice(items, _MAX_TURN):
         if not turn.take(item, odd=odd):
-            break
+            return turn
+    if next(items, None) is not None:
+        turn.odd = turn.odd or not turn.prompt_settled
     return turn
 
 
-def _read_items(given: str | list[msgspec.Raw] | None) -> Iterable[_Taken]:
-    """Yield the items of `given` from the end."""
-    for raw in reversed(given) if isinstance(given, list) else ():
-        yield _item(bytes(raw))
-
-
-def _item(raw: bytes) -> _Taken:
+def _item(item: msgspec.Raw) -> _Taken:
+    raw = bytes(item)
     try:
         return _ITEM.decode(raw), False
     except (msgspec.ValidationError, RecursionError):  # not an object, nested too deeply
@@ -162,10 +179,10 @@ def _item(raw: bytes) -> _Taken:
     except (msgspec.DecodeError, UnicodeDecodeError) as e:  # lone surrogates, stray bytes
         stray = isinstance(e, UnicodeDecodeError)
     try:
-        item, odd = _loose_item(read_loosely(raw))
+        read, odd = _loose_item(read_loosely(raw))
     except (ValueError, RecursionError):
         return None, True
-    return item, odd or stray
+    return read, odd or stray
 
 
 def _loose_item(value: object) -> _Taken:
@@ -174,11 +191,14 @@ def _loose_item(value: object) -> _Taken:
     return _Item(**{name: value.get(name) for name in _Item.__struct_fields__}), False
 
 
-def _assembled(read: _Body, turn: _Turn, *, odd: bool = False) -> RequestSummary:
+def _assembled(
+    read: _Body, turn: _Turn, item_references: Sequence[str], *, odd: bool = False
+) -> RequestSummary:
     prompt = read.input if isinstance(read.input, str) else turn.prompt
     odd = (
         odd
         or turn.odd
+        or (_builds_on_words(read) and not (prompt or turn.prompt_settled))
         or not (read.model is None or isinstance(read.model, str))
         or not (read.stream is None or isinstance(read.stream, bool))
         or (prompt is not None and SURROGATES.search(prompt) is not None)
@@ -191,6 +211,7 @@ def _assembled(read: _Body, turn: _Turn, *, odd: bool = False) -> RequestSummary
         stores=read.store is not False,  # the API keeps answers unless it is told not to
         session_hints=_session_hints(read),
         references=_references(read),
+        item_references=item_references,
         partially_observed=odd,
     )
 
@@ -217,6 +238,19 @@ def _references(read: _Body) -> tuple[str, ...]:
     conversation = _of(read.conversation, "id") or read.conversation
     told = (read.previous_response_id, conversation)
     return tuple(each for each in told if isinstance(each, str) and each)
+
+
+def _builds_on_words(read: _Body) -> bool:
+    """Return whether the provider keeps words that a human may have written for this turn."""
+    return read.prompt is not None or read.conversation is not None
+
+
+def _is_models(item: _Item) -> bool:
+    """Return whether an item is the model's, or part of how it came to its answer."""
+    kind = item.type
+    if kind in (None, "message"):
+        return bool(item.role == _ASSISTANT)
+    return isinstance(kind, str) and (kind.endswith(_CALL) or kind in _MODELS)
 
 
 def _words(content: object) -> str | None:
