@@ -172,6 +172,17 @@ class OpenTests(BreakerCase):
         self.assertEqual(error.message, "circuit breaker is open")
         self.assertEqual(error.retry_after, 18.0)
 
+    def test_each_rejection_is_told_once(self) -> None:
+        rejected: list[Circuit] = []
+        self.breakers = CircuitBreakers(rules=RULES, clock=self.clock, on_reject=rejected.append)
+        self.trip()
+        self.assertEqual(rejected, [])
+
+        self.rejection()
+        self.rejection()
+
+        self.assertEqual(rejected, [SONNET, SONNET])
+
     def test_who_waits_as_long_as_told_is_let_through(self) -> None:
         self.trip()
         self.clock.advance(self.rejection().retry_after or 0)
@@ -316,6 +327,7 @@ class HalfOpenTests(BreakerCase):
 
         probe.began()
         probe.abandoned()
+        self.assertEqual(self.breakers.states()[0].probes, 1)
         other.succeeded()
 
         self.assertEqual(self.state(), CLOSED)
@@ -331,6 +343,28 @@ class HalfOpenTests(BreakerCase):
         self.assertEqual(self.state(), CLOSED)
         self.let(503)
         self.assertEqual(self.state(), OPEN)
+
+    def test_results_of_requests_from_before_are_not_those_of_probes(self) -> None:
+        late = [self.breakers.admit(SONNET) for _ in range(4)]
+        self.probes(1)
+
+        late[0].began()
+        late[1].succeeded()
+        late[2].failed()
+        late[3].abandoned()
+
+        self.assertEqual(self.state(), HALF_OPEN)
+        self.rejection()
+
+    def test_a_probe_that_begins_and_ends_well_has_succeeded_once(self) -> None:
+        self.breakers = self.made(replace(RULES, max_requests=3))
+        probe, *_ = self.probes(3)
+
+        probe.began()
+        probe.succeeded()
+
+        (status,) = self.breakers.states()
+        self.assertEqual((status.state, status.probes), (HALF_OPEN, 2))
 
     def test_an_operator_sees_how_many_probes_are_out(self) -> None:
         self.probes(1)
@@ -361,10 +395,11 @@ class BoundedTests(BreakerCase):
         first, second, *others = self.many(10_001)
         for circuit in (first, second, *others[:-1]):
             self.let(503, circuit)
-        self.let(529, first)
+        self.breakers.admit(first).abandoned()
 
         self.let(200, others[-1])
 
+        self.let(503, first)
         self.assertEqual(self.state(first), OPEN)
         self.let(503, second)
         self.assertEqual(self.state(second), CLOSED)

@@ -23,7 +23,8 @@ RULES = BreakerRules(failure_threshold=3, interval=10.0, timeout=30.0, max_reque
 CIRCUITS = tuple(
     Circuit(provider="anthropic", route="/v1/messages", model=model) for model in ("a", "b")
 )
-ANY = st.integers(0, 10**6)
+RECENT = st.integers(0, 4)
+"""Which of the last requests something happens to; ended ones among them."""
 
 
 @dataclass(eq=False)
@@ -86,12 +87,26 @@ class BreakerMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(circuit=st.sampled_from(CIRCUITS), times=st.integers(1, 4))
+    @rule(circuit=st.sampled_from(CIRCUITS))
+    def provider_is_overloaded(self, circuit: Circuit) -> None:
+        for _ in range(RULES.failure_threshold):
+            if self.request_comes(circuit):
+                self.request_fails(0)
+
+    @rule(circuit=st.sampled_from(CIRCUITS))
+    def provider_recovers(self, circuit: Circuit) -> None:
+        self.clock.advance(RULES.timeout)
+        self.request_comes(circuit)
+
+    @rule(circuit=st.sampled_from(CIRCUITS), times=st.integers(1, 3))
     def requests_come(self, circuit: Circuit, times: int) -> None:
         for _ in range(times):
             self.request_comes(circuit)
 
-    def request_comes(self, circuit: Circuit) -> None:
+    def recent(self, which: int) -> Request:
+        return self.requests[-1 - which % len(self.requests)]
+
+    def request_comes(self, circuit: Circuit) -> bool:
         now = self.clock.seconds()
         expected = self.expected.setdefault(circuit, Expected(now))
         wait = None
@@ -110,24 +125,25 @@ class BreakerMachine(RuleBasedStateMachine):
             passage = self.breakers.admit(circuit)
         except Overloaded as error:
             assert error.retry_after == wait
-            return
+            return False
         assert wait is None
         request = Request(circuit=circuit, passage=passage, era=expected.eras, probe=probing)
         expected.requests.append(request)
         self.requests.append(request)
+        return True
 
     @precondition(lambda self: self.requests)
-    @rule(which=ANY)
+    @rule(which=RECENT)
     def answer_begins(self, which: int) -> None:
-        request = self.requests[which % len(self.requests)]
+        request = self.recent(which)
         request.passage.began()
         if request.probe and not request.ended:
             self.succeed(request)
 
     @precondition(lambda self: self.requests)
-    @rule(which=ANY, status=st.sampled_from((200, 400, 500)))
+    @rule(which=RECENT, status=st.sampled_from((200, 400, 500)))
     def request_succeeds(self, which: int, status: int) -> None:
-        request = self.requests[which % len(self.requests)]
+        request = self.recent(which)
         request.passage.answered(status)
         if not request.ended:
             self.succeed(request)
@@ -143,10 +159,10 @@ class BreakerMachine(RuleBasedStateMachine):
             expected.become(State.CLOSED, self.clock.seconds())
 
     @precondition(lambda self: self.requests)
-    @rule(which=ANY)
+    @rule(which=RECENT)
     def request_fails(self, which: int) -> None:
         now = self.clock.seconds()
-        request = self.requests[which % len(self.requests)]
+        request = self.recent(which)
         request.passage.failed()
         expected = self.expected[request.circuit]
         if not request.ended and request.era == expected.eras:
@@ -158,9 +174,9 @@ class BreakerMachine(RuleBasedStateMachine):
         request.ended = True
 
     @precondition(lambda self: self.requests)
-    @rule(which=ANY)
+    @rule(which=RECENT)
     def client_leaves(self, which: int) -> None:
-        request = self.requests[which % len(self.requests)]
+        request = self.recent(which)
         request.passage.abandoned()
         request.ended = True
 

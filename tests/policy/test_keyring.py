@@ -112,6 +112,7 @@ class CoolDownTests(KeyringCase):
         self.clock.rightNow -= 86400
 
         self.assertEqual(keyring.pick(), 1)
+        self.assertLessEqual(keyring.health()[0].since, self.clock.seconds())
         self.clock.advance(5)
         self.assertEqual(keyring.pick(), 0)
 
@@ -302,11 +303,20 @@ class KeyringMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(index=PLACES, asked=st.sampled_from((None, "soon", 0, 1, 5, 61, 3601, 10**9)))
-    def provider_throttles(self, index: int, asked: object) -> None:
-        wait = {None: 60, "soon": 60, 3601: 3600, 10**9: 3600}.get(asked, asked)
-        self.keyring.throttled(index, says(asked) if asked is not None else ())
-        end = self.clock.seconds() + float(str(wait))
+    @rule(index=PLACES, asked=st.sampled_from((0, 1, 5, 61, 3601, 10**9)))
+    def provider_throttles(self, index: int, asked: int) -> None:
+        self.keyring.throttled(index, says(asked))
+        self.cools(index, min(asked, 3600))
+
+    @rule(index=PLACES, headers=st.sampled_from(((), says("soon"), says(-1))))
+    def provider_throttles_without_a_word(
+        self, index: int, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self.keyring.throttled(index, headers)
+        self.cools(index, 60)
+
+    def cools(self, index: int, seconds: int) -> None:
+        end = self.clock.seconds() + seconds
         self.good_from[index] = max(self.good_from[index], end)
 
     @rule(index=PLACES)

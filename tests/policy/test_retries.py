@@ -189,6 +189,15 @@ class RetryAfterTests(RetryCase):
     def test_two_values_in_one_line_are_garbage(self) -> None:
         self.assertIsNone(self.asked(b"3, 8"))
 
+    def test_a_date_that_no_calendar_has_is_garbage(self) -> None:
+        waits = [
+            self.asked(b"Mon, 06 Nov 99999999999999999999 08:49:37 GMT"),
+            self.asked(b"Mon, 31 Feb 2027 08:49:37 GMT"),
+            self.asked(b"Mon, 06 Nov 2027 08:49:37 +9999"),
+        ]
+
+        self.assertEqual(waits, [None, None, None])
+
     def test_more_digits_than_a_number_has_are_garbage(self) -> None:
         self.assertIsNone(self.asked(b"1" * 60_000))
 

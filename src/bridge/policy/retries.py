@@ -141,6 +141,6 @@ def _until_date(value: bytes, now: float) -> float | None:
         if date.tzinfo is None:
             date = date.replace(tzinfo=UTC)  # asctime's form has no zone; HTTP means UTC
         wait = date.timestamp() - now
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None  # the library's parser has no one error for what is no date
+    except (ValueError, OverflowError):
+        return None
     return wait if wait >= 0 else None
