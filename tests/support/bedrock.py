@@ -2,13 +2,13 @@
 
 bedrock = FakeBedrock(reactor)
 await bedrock.start()
-…                                   # ask bedrock.url for an id in MODELS, or for "broken.…"
+…                                   # ask bedrock.url for a model in MODELS
 await bedrock.stop()
 
-What a model answers: see `_on_model`. `bedrock.steps` replaces the next answers.
+Everything else is refused as AWS does. What the next requests get instead: `bedrock.steps`.
 
-Sources: docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html and
-docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html (read 2026-11-25).
+Source: botocore 1.44.5: its signer (botocore.auth), whose requests this accepts, and its model of
+bedrock-runtime.
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@ Two protocols. `invoke` asks InvokeModel for what comes to `/v1/messages`, and s
 paths to clients that speak them. `mantle` is AWS's endpoint that speaks the Messages API itself:
 requests are only signed.
 
-Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html and
-/userguide/inference-messages-api.html, docs.aws.amazon.com/IAM/latest/UserGuide/
-reference_sigv-create-signed-request.html (read 2026-11-25); the name under which requests to mantle
-are signed is that of Anthropic's SDK 2.14.
+Source: docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html (read 2026-11-25);
+the model of bedrock-runtime in botocore 1.44.5; the name under which requests to mantle are signed
+is that in Anthropic's SDK 2.14.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _JSON = b"application/json"
 _PASSING = frozenset({b"content-type", b"accept", b"content-encoding"})
 _LEAKING = re.compile(rb"canonical string|string-to-sign|x-amz-security-token", re.IGNORECASE)
 _UNSIGNABLE = "Amazon Bedrock refused the gateway's signature."
-_NO_STATUS_TO_TRANSLATE = 400
+_LEAST_ERROR_STATUS = 400
 
 
 class BedrockProtocol(StrEnum):
@@ -242,7 +241,7 @@ class Bedrock:
         A refused signature comes with everything that was signed, the organisation's session token
         included, which is not for the client.
         """
-        if status < _NO_STATUS_TO_TRANSLATE:
+        if status < _LEAST_ERROR_STATUS:
             return None
         if _LEAKING.search(body):
             body = b'{"message":"%b"}' % _UNSIGNABLE.encode("ascii")

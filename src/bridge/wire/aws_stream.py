@@ -10,7 +10,7 @@ every piece that comes, and says by a value what is wrong: botocore's raises in 
 some are not its own (KeyError, struct.error, UnicodeDecodeError).
 
 Source: docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (read 2026-11-25); the types
-of headers as in botocore.eventstream 1.44.
+of headers as in botocore.eventstream 1.44.5.
 """
 
 from __future__ import annotations

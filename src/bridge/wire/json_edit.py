@@ -1,4 +1,4 @@
-"""Finds and edits one value in JSON text without touching any other byte of it.
+"""Finds and edits values in JSON text without touching any other byte of it.
 
 Nothing is decoded but the keys on the way, and time is linear in the text's length, however deeply
 it is nested. Of text that is not JSON nothing may be found, or what would be there if it were.
@@ -45,6 +45,9 @@ _HEAD = re.compile(rb'("(?:[^"\\]++|\\.)*+")[ \t\n\r]*+:[ \t\n\r]*+')
 _SCALAR = re.compile(rb"[^ \t\n\r,:{}\[\]\"]++")
 
 _VALUES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_MAX_COLONS = 200_000
+# The decoder would make an object of each member before anybody can count them.
 
 _QUOTE, _OPEN, _CLOSE, _OPEN_LIST, _COLON, _COMMA = b'"{}[:,'
 
@@ -178,6 +181,8 @@ def _members_by_decoder(text: bytes) -> Sequence[Member] | None:
 
     It says what the values are, not where; of a key given several times it knows only one.
     """
+    if text.count(b":") > _MAX_COLONS:
+        return None
     try:
         values = _VALUES.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -7,7 +7,8 @@ and its place.
 Which model takes what is data (`BedrockRules`), because models come faster than releases.
 
 Source: docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html and
-inference-messages-api.html (read 2026-11-25), and what gateways in use do.
+inference-messages-api.html (read 2026-11-25); what gateways in use do; for Opus 4.8 and Sonnet 5
+what their users report (github.com/tailcallhq/forgecode/pull/3418, read 2026-11-25).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 AWS answers `{"message": …}` and names the exception in `x-amzn-errortype`, or inside a stream in a
 header of the message. The sentence is AWS's own: clients look for its words.
 
-Source: the models of bedrock-runtime in botocore 1.44 and
+Source: the models of bedrock-runtime in botocore 1.44.5 and
 docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html (read 2026-11-25);
 platform.claude.com/docs/en/api/errors (read 2026-11-23).
 """

@@ -3,8 +3,8 @@
 Each event comes as base64 in a message of an AWS event stream. Its JSON is handed on byte for byte
 and is not read: its type stands in its first bytes.
 
-Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html and
-API_runtime_PayloadPart.html (read 2026-11-25).
+Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html (read
+2026-11-25) and the model of bedrock-runtime in botocore 1.44.5.
 """
 
 from __future__ import annotations
