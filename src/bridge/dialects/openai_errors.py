@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bridge.dialects.texts import writable
 from bridge.domain.errors import BridgeError
 
 _INVALID = "invalid_request_error"
@@ -46,15 +47,10 @@ def error_body(error: BridgeError, request_id: str) -> bytes:  # noqa: ARG001 - 
     return msgspec.json.encode(
         {
             "error": {
-                "message": _writable(error.message),
+                "message": writable(error.message),
                 "type": kind,
                 "param": None,
                 "code": code,
             }
         }
     )
-
-
-def _writable(text: str) -> str:
-    """Return `text` without lone surrogates, which no JSON can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")

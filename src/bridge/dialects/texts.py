@@ -19,6 +19,11 @@ def holdable(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def writable(text: str) -> str:
+    """Return `text` without lone surrogates, which no JSON can hold; each becomes a `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def is_reminder(text: str) -> bool:
     """Return whether `text` holds only `<system-reminder>` sections, which no human wrote."""
     begin = at = _after_spaces(text, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bridge.dialects.texts import writable
 from bridge.domain.errors import BridgeError
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -36,15 +37,10 @@ def error_body(error: BridgeError, request_id: str) -> bytes:
     return msgspec.json.encode(
         {
             "type": "error",
-            "error": {"type": error_type(error), "message": _writable(error.message)},
+            "error": {"type": error_type(error), "message": writable(error.message)},
             "request_id": request_id,
         }
     )
-
-
-def _writable(text: str) -> str:
-    """Return `text` without lone surrogates, which no JSON can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def error_event(error: BridgeError, request_id: str) -> bytes:
