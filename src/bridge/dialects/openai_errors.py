@@ -1,4 +1,4 @@
-"""Our own errors in OpenAI's shape, which Chat Completions and Responses share.
+"""Our own errors in OpenAI's shape, and our keep-alive, which Chat Completions and Responses share.
 
 Where OpenAI has no code for what we mean, `code` is our own neutral name; `server_is_overloaded`
 and `slow_down` are never used, because clients (Codex) give up at them instead of trying again.
@@ -12,6 +12,10 @@ import msgspec
 
 from bridge.dialects.texts import writable
 from bridge.domain.errors import BridgeError
+
+PING = b": ping\n"
+# A comment, and no blank line after it: OpenAI's Go SDK takes one for an event and fails to decode
+# its nothing. At an event's boundary it becomes part of the next event's lines.
 
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"

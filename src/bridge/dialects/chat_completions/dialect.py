@@ -15,8 +15,7 @@ class ChatCompletions:
     """Reads `/v1/chat/completions`: requests, streams, documents; words our errors."""
 
     api = Api.CHAT_COMPLETIONS
-    ping = b": ping\n"
-    # Without a blank line: OpenAI's Go SDK takes one for an event and fails to decode its nothing.
+    ping = openai_errors.PING
 
     def summarize(self, body: bytes) -> RequestSummary:
         """Read a decoded request body.

@@ -15,7 +15,7 @@ class Responses:
     """Reads `/v1/responses`: requests, streams, documents; words our errors."""
 
     api = Api.RESPONSES
-    ping = errors.PING
+    ping = openai_errors.PING
 
     def summarize(self, body: bytes) -> RequestSummary:
         """Read a decoded request body.

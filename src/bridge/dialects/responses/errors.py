@@ -1,4 +1,4 @@
-"""Our own errors inside a started stream, and our keep-alive.
+"""Our own errors inside a started stream.
 
 Source: developers.openai.com/api/reference/resources/responses/streaming-events, `error`
 (read 2026-11-25). The page has `code`, `message` and `param` at the top, the API itself sends them
@@ -12,9 +12,6 @@ import msgspec
 
 from bridge.dialects import openai_errors
 from bridge.domain.errors import BridgeError
-
-PING = b": ping\n"
-# One line end: at an event's boundary the comment becomes part of the next event's lines.
 
 
 def error_event(error: BridgeError, request_id: str) -> bytes:
