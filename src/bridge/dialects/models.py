@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge.wire.json_edit import replaced, span_of
+from bridge.wire.json_edit import members_of, replaced, span_of
 
-_MODEL = ("model",)
+_MODEL = "model"
+_MAX_MEMBERS = 10_000
 
 
 def with_model(body: bytes, model: str) -> bytes:
@@ -14,5 +15,5 @@ def with_model(body: bytes, model: str) -> bytes:
 
     A body in which none can be found is returned as it is.
     """
-    span = span_of(body, _MODEL)
+    span = span_of(members_of(body, at_most=_MAX_MEMBERS) or (), _MODEL)
     return body if span is None else replaced(body, span, msgspec.json.encode(model))

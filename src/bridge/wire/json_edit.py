@@ -1,7 +1,8 @@
 """Finds and edits values in JSON text without touching any other byte of it.
 
-Nothing is decoded but the keys on the way, and time is linear in the text's length, however deeply
-it is nested. Of text that is not JSON nothing may be found, or what would be there if it were.
+Where an object's members stand is learnt from the C decoder, which skips their values without
+making anything of them: time is linear in the text's length (some 0.5 ms for each MiB of texts,
+7 ms for each MiB of brackets), and nothing is made of more members than are asked for.
 
 Source: RFC 8259; of a key given several times the last one wins, as in the parsers that providers
 use (read 2026-11-25).
@@ -11,8 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -36,61 +36,48 @@ class Member(NamedTuple):
 
 
 _BOM = b"\xef\xbb\xbf"
-_SPACE = re.compile(rb"[ \t\n\r]*+")
-_STRING = re.compile(rb'"[^"]*+"')
-_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"[^"]*+")*+[{}\[\]]')
-# The next one that is not inside a string.
-_HEAD = re.compile(rb'("(?:[^"\\]++|\\.)*+")[ \t\n\r]*+:[ \t\n\r]*+')
-# Key and colon.
-_SCALAR = re.compile(rb"[^ \t\n\r,:{}\[\]\"]++")
-
-_VALUES = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-_MAX_COLONS = 200_000
-# The decoder would make an object of each member before anybody can count them.
-
-_QUOTE, _OPEN, _CLOSE, _OPEN_LIST, _COLON, _COMMA = b'"{}[:,'
-
-
-def span_of(text: bytes, path: Sequence[str]) -> Span | None:
-    """Return where the value at `path` stands; None when there is none.
-
-    Args:
-        text: a JSON object; white space and a byte order mark may stand before it.
-        path: keys, from the top-level object inwards; none means the top-level object itself.
-    """
-    plain = _plain(text)
-    start = _start_of_object(plain)
-    if start is None:
-        return None
-    if not path:
-        end = _end_of_value(plain, start)
-        return None if end is None else (start, end)
-    span: Span | None = (start, len(text))
-    for key in path:
-        if span is None:
-            return None
-        span = _member(text, plain, span[0], key)
-    return span
+_HEAD = re.compile(rb'[ \t\n\r,{]*+("(?:[^"\\]++|\\.)*+")[ \t\n\r]*+:[ \t\n\r]*+')
+# What stands before a member's value, in text that is known to be JSON.
+_PIECE_BYTES = 256 * 1024
+_MAX_REREAD_BYTES = 4 * 1024 * 1024
+_SPACES = b" \t\n\r"
+_OPEN = b"{"
+_HALF, _HALF_IN_CAPITALS, _OTHER = b"\\ud", b"\\uD", b"\\u0"
+_ASCII = bytes(range(128)) + b"?" * 128
 
 
 def members_of(text: bytes, *, at_most: int) -> Sequence[Member] | None:
     """Return the members of the top-level object, in order.
 
-    None when `text` is none, or has more than `at_most`.
+    None when `text` is none, has more than `at_most`, or is nested more deeply than any decoder
+    reads (about a thousand levels).
+
+    Args:
+        text: JSON; white space and a byte order mark may stand before it.
+        at_most: bounds the time beyond that of a look at every byte: some 2 µs for a member.
     """
-    quick = _members_by_decoder(text)
-    if quick is not None:
-        return quick if len(quick) <= at_most else None
-    plain = _plain(text)
-    start = _start_of_object(plain)
-    if start is None:
+    values = _values_in(text, at_most)
+    if values is None:
         return None
-    try:
-        found = list(islice(_members(text, plain, start), at_most + 1))
-    except _NoObjectError:
-        return None
-    return found if len(found) <= at_most else None
+    found: list[Member] = []
+    at = len(_BOM) if text.startswith(_BOM) else 0
+    for raw in values:
+        head = _HEAD.match(text, at)
+        if head is None:
+            return None
+        begin = head.end()
+        at = begin + len(memoryview(raw))
+        found.append(Member(head.start(1), head.group(1), (begin, at)))
+    return found
+
+
+def span_of(members: Iterable[Member], name: str) -> Span | None:
+    """Return where the value of the last member `name` stands; None when there is none."""
+    found: Span | None = None
+    for each in members:
+        if each.is_named(name):
+            found = each.value
+    return found
 
 
 def rewritten(text: bytes, members: Sequence[Member], changes: Mapping[str, bytes | None]) -> bytes:
@@ -131,7 +118,8 @@ def rewritten(text: bytes, members: Sequence[Member], changes: Mapping[str, byte
 
 def replaced(text: bytes, span: Span, value: bytes) -> bytes:
     """Return `text` with `value` in the place of what stands at `span`."""
-    return b"".join((text[: span[0]], value, text[span[1] :]))
+    begin, end = span
+    return b"".join((*_pieces(text, 0, begin), value, *_pieces(text, end, len(text))))
 
 
 def with_member(text: bytes, end: int, key: str, value: bytes) -> bytes:
@@ -143,110 +131,58 @@ def with_member(text: bytes, end: int, key: str, value: bytes) -> bytes:
         key: of the new member.
         value: of the new member, as JSON.
     """
-    brace = end - 1
-    comma = b"" if text[:brace].rstrip(b" \t\n\r").endswith(b"{") else b","
+    brace = last = end - 1
+    while last > 0 and text[last - 1] in _SPACES:
+        last -= 1
+    comma = b"" if text[last - 1 : last] == _OPEN else b","
     member = comma + json.dumps(key).encode() + b":" + value
     return replaced(text, (brace, brace), member)
 
 
-def _plain(text: bytes) -> bytes:
-    """Return `text` without escapes: a quote is the end of a string, and C finds it.
-
-    No place moves.
-    """
-    return text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+def _pieces(text: bytes, begin: int, end: int) -> Iterator[bytes]:
+    """Yield `text` from `begin` to `end` in pieces, between which other threads get their turn."""
+    for at in range(begin, end, _PIECE_BYTES):
+        yield text[at : min(at + _PIECE_BYTES, end)]
 
 
-def _start_of_object(plain: bytes) -> int | None:
-    if plain.count(b'"') % 2 or not plain.rstrip(b" \t\n\r").endswith(b"}"):
-        return None  # no JSON object; from here on every search for a bracket finds one
-    start = _after_space(plain, len(_BOM) if plain.startswith(_BOM) else 0)
-    return start if _is(plain, start, _OPEN) else None
+class _TooManyError(ValueError):
+    """There are more members than we want to know of."""
 
 
-def _member(text: bytes, plain: bytes, start: int, wanted: str) -> Span | None:
-    """Return the span of the last member `wanted` of the object at `start`."""
-    found: Span | None = None
+class _Key:
+    """A key, which nobody need know; each is another, so that none replaces an earlier one."""
+
+    __slots__ = ()
+
+
+def _values_in(text: bytes, at_most: int) -> Sequence[msgspec.Raw] | None:
+    """Return the values of the object in `text`, those of a repeated key included."""
+    left = at_most
+
+    def key(_: type, __: object) -> _Key:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _TooManyError
+        return _Key()
+
+    decoder = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=key)
+    json_text = memoryview(text)[len(_BOM) :] if text.startswith(_BOM) else text
     try:
-        for each in _members(text, plain, start):
-            if each.is_named(wanted):
-                found = each.value
-    except _NoObjectError:
+        return tuple(decoder.decode(json_text).values())
+    except RecursionError:
         return None
-    return found
-
-
-def _members_by_decoder(text: bytes) -> Sequence[Member] | None:
-    """Return the members as the decoder, which is much faster, delimits them; None to find them.
-
-    It says what the values are, not where; of a key given several times it knows only one.
-    """
-    if text.count(b":") > _MAX_COLONS:
-        return None
-    try:
-        values = _VALUES.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    found: list[Member] = []
-    at = _after_space(text, _after_space(text, 0) + 1)
-    for raw in values.values():
-        head = _HEAD.match(text, at)
-        value = bytes(raw)
-        if head is None or not text.startswith(value, head.end()):
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if left < 0 or len(text) > _MAX_REREAD_BYTES:
             return None
-        end = head.end() + len(value)
-        found.append(Member(at, head.group(1), (head.end(), end)))
-        at = _after_space(text, end)
-        if not _is(text, at, _COMMA):
-            break
-        at = _after_space(text, at + 1)
-    return found if _is(text, at, _CLOSE) and len(found) == len(values) else None
-
-
-class _NoObjectError(ValueError):
-    """What stands there is no whole object."""
-
-
-def _members(text: bytes, plain: bytes, start: int) -> Iterator[Member]:
-    """Yield the members of the object at `start`.
-
-    Raises:
-        _NoObjectError: there is none, which may be seen only at its end.
-    """
-    if not _is(plain, start, _OPEN):
-        raise _NoObjectError
-    at = _after_space(plain, start + 1)
-    while _is(plain, at, _QUOTE):
-        key = _STRING.match(plain, at)
-        colon = len(plain) if key is None else _after_space(plain, key.end())
-        if key is None or not _is(plain, colon, _COLON):
-            raise _NoObjectError
-        begin = _after_space(plain, colon + 1)
-        end = _end_of_value(plain, begin)
-        if end is None:
-            raise _NoObjectError
-        yield Member(at, text[at : key.end()], (begin, end))
-        at = _after_space(plain, end)
-        if not _is(plain, at, _COMMA):
-            break
-        at = _after_space(plain, at + 1)
-    if not _is(plain, at, _CLOSE):
-        raise _NoObjectError
-
-
-def _end_of_value(plain: bytes, start: int) -> int | None:
-    """Return where the value that begins at `start` ends; None when it never does."""
-    first = plain[start] if start < len(plain) else _CLOSE
-    if first not in (_OPEN, _OPEN_LIST):
-        match = (_STRING if first == _QUOTE else _SCALAR).match(plain, start)
-        return None if match is None else match.end()
-    depth = 0
-    for bracket in _BRACKET.finditer(plain, start):
-        end = bracket.end()
-        depth += 1 if plain[end - 1] in (_OPEN, _OPEN_LIST) else -1
-        if not depth:
-            return end
-    return None
+    left = at_most
+    # Halves of characters and stray bytes, which the decoder refuses, become others in their place.
+    whole = bytes(json_text).translate(_ASCII)
+    whole = whole.replace(_HALF, _OTHER).replace(_HALF_IN_CAPITALS, _OTHER)
+    try:
+        return tuple(decoder.decode(whole).values())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _is_key(written: bytes, wanted: str) -> bool:
@@ -257,12 +193,3 @@ def _is_key(written: bytes, wanted: str) -> bool:
     except ValueError:
         return False
     return key == wanted
-
-
-def _after_space(text: bytes, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return at if match is None else match.end()
-
-
-def _is(text: bytes, at: int, wanted: int) -> bool:
-    return at < len(text) and text[at] == wanted

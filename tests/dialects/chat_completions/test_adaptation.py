@@ -30,7 +30,7 @@ class AdaptationTests(BridgeTestCase):
         self.assertEqual(adaptation.body, expected)
 
     def stays(self, given_body: bytes) -> None:
-        self.assertIsNone(adapted(given_body))
+        self.assertTrue(adapted(given_body) is None)
 
     def test_absent_options_are_added_as_the_last_member(self) -> None:
         self.becomes(
@@ -110,14 +110,47 @@ class AdaptationTests(BridgeTestCase):
         self.stays(b'{"stream":true,"stream_options":{"include_usage":"yes"}}')
         self.stays(b'{"stream":true,"stream_options":{"include_usage":1}}')
 
-    def test_body_that_would_take_long_to_search_stays(self) -> None:
-        self.stays(b'{"stream":true,"stream_options":{},"x":[' + b"[]," * 100_000 + b"1]}")
+    def test_body_with_thousands_of_members_stays(self) -> None:
+        self.stays(b'{"stream":true,"stream_options":{"a":1}' + b',"a":1' * 150_000 + b"}")
+        self.stays(b'{"stream":true,"stream_options":{"a":1' + b',"a":1' * 150_000 + b"}}")
+
+    def test_options_in_a_large_body_stay(self) -> None:
         self.stays(b'{"stream":true,"stream_options":{},"x":"' + b"x" * 5_000_000 + b'"}')
 
+    def test_options_behind_a_hundred_thousand_brackets_are_changed(self) -> None:
+        body = b'{"stream":true,"x":[' + b"[]," * 100_000 + b'1],"stream_options":'
+
+        self.becomes(body + b"null}", body + b'{"include_usage":true}}')
+
     def test_large_body_without_options_is_adapted(self) -> None:
-        body = b'{"stream":true,"x":[' + b"[]," * 1_000_000 + b"1]"
+        body = b'{"stream":true,"x":[' + b"[]," * 1_700_000 + b'"\\u00e9 \\u0060"]'
 
         self.becomes(body + b"}", body + b',"stream_options":{"include_usage":true}}')
+
+    def test_body_whose_texts_spell_letters_with_escapes_is_adapted(self) -> None:
+        self.becomes(
+            b'{"user":"\\u0073tream_options","stream":true}',
+            b'{"user":"\\u0073tream_options","stream":true,"stream_options":{"include_usage":true}}',
+        )
+
+    def test_options_spelled_with_escapes_are_filled_where_they_stand(self) -> None:
+        self.becomes(
+            b'{"stream_option\\u0073":{},"stream":true}',
+            b'{"stream_option\\u0073":{"include_usage":true},"stream":true}',
+        )
+
+    def test_agents_body_with_escapes_and_half_characters_is_adapted(self) -> None:
+        properties = {
+            f"p{n}": {"type": "string", "description": "caf\u00e9 \x1b[1m"} for n in range(20)
+        }
+        tools = [{"name": f"t{n}", "parameters": {"properties": properties}} for n in range(80)]
+        body = json.dumps({"messages": "\ud83d", "tools": tools, "stream": True}).encode()
+        self.assertGreater(len(body), 100_000)
+
+        self.becomes(
+            body[:-1] + b', "stream_options": {"include_usage": false}}',
+            body[:-1] + b', "stream_options": {"include_usage": true}}',
+        )
 
     def test_answer_goes_through_a_passage_of_its_own(self) -> None:
         adaptation = adapted(b'{"stream":true}')
