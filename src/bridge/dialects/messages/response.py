@@ -2,7 +2,7 @@
 
 A tool call or thought is told when its block ends, so a cut stream still yields what was complete;
 token counts are told when the answer begins (so far) and when it ends (final). Unknown events are
-counted and ignored; an event that cannot be read costs no more than what it said.
+ignored; an event that cannot be read costs no more than what it said.
 
 Source: platform.claude.com/docs/en/build-with-claude/streaming and /docs/en/api/messages
 (read 2026-11-23).
@@ -65,8 +65,6 @@ class MessagesReader:
 
     def __init__(self) -> None:
         """Start before the first byte."""
-        self.unknown_events = 0
-        """How many events had a type that we do not know."""
         self._response_id = ""
         self._stop_reason: str | None = None
         self._error: InBandError | None = None
@@ -127,10 +125,6 @@ class MessagesReader:
                 return self._end()
             case b"error":
                 return self._fail(data)
-            case b"ping":
-                pass
-            case _:
-                self.unknown_events += 1
         return ()
 
     def document(self, body: bytes, status: int) -> Sequence[Observation]:

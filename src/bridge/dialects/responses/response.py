@@ -3,8 +3,8 @@
 Every output item comes whole in `response.output_item.done` and is told there, so a cut stream
 still yields what was complete; arguments of which only deltas came are not. The last event repeats
 the output: what is in it and had not been told is told then. Token counts come with that event,
-however the answer ended; they are final only if it gave any. Unknown events are counted and
-ignored; an event that cannot be read costs no more than what it said.
+however the answer ended; they are final only if it gave any. Unknown events are ignored; an
+event that cannot be read costs no more than what it said.
 
 A response in the background goes on at the provider whoever listens: an answer, or the beginning of
 one, that finds it queued or in progress is partially observed.
@@ -103,8 +103,6 @@ class ResponsesReader:
             max_text: characters of tool arguments and thoughts kept of the answer.
             max_items: output items told of the answer.
         """
-        self.unknown_events = 0
-        """How many events had a type that we do not know."""
         self._response_id = ""
         self._stop_reason: str | None = None
         self._error: InBandError | None = None
@@ -213,8 +211,6 @@ class ResponsesReader:
             self._begin(event)
         elif kind == _ERROR or (event.type is None and event.error):
             return self._fail(data)
-        elif not _is_of_a_part(kind):
-            self.unknown_events += 1
         return ()
 
     def _begin(self, event: _Event) -> None:
