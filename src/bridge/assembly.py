@@ -5,7 +5,7 @@ Only this floor reads the settings; everything below gets plain values.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
-from bridge.policy.stored_objects import MadeBy, StoredObjects
+from bridge.policy.stored_objects import Makers, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
 from bridge.recording.structured_log import StructuredLog
@@ -44,7 +44,7 @@ from bridge.retention import Retention
 from bridge.status import Status
 from bridge.store.identity import CHANNEL, issued_tokens
 from bridge.store.sessions import SessionsFollower
-from bridge.store.stored_objects import made_by
+from bridge.store.stored_objects import makers
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.metrics import Exposition, Metrics
@@ -150,7 +150,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     demo = _demo(settings, reactor)
     breakers = build_breakers(settings, clock=reactor, metrics=metrics)
     upstreams = build_upstreams(settings, reactor=reactor, demo=demo, breakers=breakers)
-    stored = StoredObjects(made_by=_made_by(database))
+    stored = StoredObjects(makers=_makers(database))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
     memory = BodyMemory(limit_bytes=settings[options.BODY_MEMORY])
@@ -298,19 +298,14 @@ def _directory(
     )
 
 
-def _made_by(database: Database) -> MadeBy:
-    async def made(initiator_id: UUID, provider_name: str, object_ids: Collection[str]) -> bool:
+def _makers(database: Database) -> Makers:
+    async def found(provider_name: str, object_ids: Collection[str]) -> Mapping[str, UUID]:
         return await database.transaction(
-            lambda cursor: made_by(
-                cursor,
-                initiator_id=initiator_id,
-                provider_name=provider_name,
-                object_ids=object_ids,
-            ),
+            lambda cursor: makers(cursor, provider_name=provider_name, object_ids=object_ids),
             read_only=True,
         )
 
-    return made
+    return found
 
 
 def _recorder(

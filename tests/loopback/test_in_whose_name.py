@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bridge.domain.identity import Secret
-from bridge.domain.records import StoredObjectRecorded
-from bridge.policy.stored_objects import StoredAccess
-from bridge.providers.interface import Provider
-from bridge.providers.openai import OpenAi
 from tests.support.fakes import Received, Send, answer
-from tests.support.gateway import ADA, TOKEN, GatewayTestCase
-
-ORGANISATIONS = "sk-proj-the-organisations-own-key"
-CHAT = b'{"model":"gpt-5","messages":[{"role":"user","content":"Hello"}]}'
-ASK = b'{"model":"gpt-5","input":"Hello"}'
-CHAT_TARGET = b"/openai/v1/chat/completions"
-RESPONSES_TARGET = b"/openai/v1/responses"
-BEARER = b"Bearer " + TOKEN.encode()
-
-Headers = Sequence[tuple[bytes, bytes]]
-
-
-def response(identifier: str, **more: object) -> bytes:
-    """Return a document of the Responses API."""
-    return json.dumps(
-        {"id": identifier, "object": "response", "status": "completed", "output": [], **more}
-    ).encode()
-
-
-class OpenAiCase(GatewayTestCase):
-    """A gateway in front of an OpenAI-compatible upstream."""
-
-    keys = (ORGANISATIONS,)
-    account: ClassVar[Mapping[str, str]] = {}
-
-    def provider(self, base_url: str, keys: Sequence[Secret]) -> Provider:
-        return OpenAi(name="openai", base_url=base_url + "/v1", keys=keys, **self.account)
-
-    async def send(
-        self,
-        body: bytes = CHAT,
-        *,
-        target: bytes = CHAT_TARGET,
-        headers: Headers = (),
-        method: bytes = b"POST",
-    ) -> Any:
-        """Ask with the token as a bearer token."""
-        every = [(b"Authorization", BEARER), *headers]
-        return await self.ask(body, target=target, method=method, headers=every, token=None)
-
-    def sent(self) -> Received:
-        """Return the request that upstream got last."""
-        return self.upstream.requests[-1]
+from tests.support.gateway import ADA, TOKEN
+from tests.support.openai_gateway import (
+    CHAT,
+    CHAT_TARGET,
+    ORGANISATIONS,
+    OWN_KEY,
+    OpenAiCase,
+)
 
 
 class HygieneTests(OpenAiCase):
@@ -102,6 +62,16 @@ class HygieneTests(OpenAiCase):
 
             self.assertEqual(reply.status, 400)
             self.assertEqual(json.loads(reply.body)["error"]["type"], "invalid_request_error")
+        self.assertEqual(self.upstream.requests, [])
+
+    async def test_the_token_in_the_url_is_refused_however_it_is_written(self) -> None:
+        await self.start([Send(answer(b"{}"))])
+        spelt = "".join(f"%{ord(each):02X}" for each in TOKEN).encode()
+
+        for target in (b"/openai/v1/models/" + spelt, CHAT_TARGET + b"?key=" + spelt):
+            reply = await self.send(target=target)
+
+            self.assertEqual(reply.status, 400, target)
         self.assertEqual(self.upstream.requests, [])
 
     async def test_a_query_passes(self) -> None:
@@ -175,9 +145,8 @@ class ScopeTests(OpenAiCase):
 
     async def test_with_their_own_key_it_is_theirs(self) -> None:
         await self.start([Send(answer(b"{}"))])
-        own = [(b"X-AI-Bridge-Token", TOKEN.encode()), (b"Authorization", b"Bearer sk-their-own-1")]
 
-        await self.ask(CHAT, target=CHAT_TARGET, headers=[*own, *SCOPE], token=None)
+        await self.ask(CHAT, target=CHAT_TARGET, headers=[*OWN_KEY, *SCOPE], token=None)
 
         self.assertEqual(self.sent().header(b"authorization"), b"Bearer sk-their-own-1")
         self.assertEqual(self.sent().header(b"openai-organization"), b"org-theirs")
@@ -207,127 +176,3 @@ class ActorTests(OpenAiCase):
 
         self.assertEqual(self.sent().header(b"x-ai-bridge-actor-id"), str(ADA).encode())
         self.assertEqual(self.sent().header(b"x-user"), b"ada")
-
-
-class StoredObjectTests(OpenAiCase):
-    async def kept(self, identifier: str = "resp_1", body: bytes = ASK) -> None:
-        """Let a response be made."""
-        await self.start(lambda _: [Send(answer(response(identifier)))])
-        self.assertEqual((await self.send(body, target=RESPONSES_TARGET)).status, 200)
-        self.upstream.requests.clear()
-
-    async def fetch(self, path: bytes, method: bytes = b"GET", body: bytes = b"") -> Any:
-        return await self.send(body, target=b"/openai/v1" + path, method=method)
-
-    async def test_what_one_made_is_fetched(self) -> None:
-        await self.kept()
-
-        for path, method in (
-            (b"/responses/resp_1", b"GET"),
-            (b"/responses/resp_1/input_items?limit=5", b"GET"),
-            (b"/responses/resp_1/cancel", b"POST"),
-            (b"/responses/resp_1", b"DELETE"),
-        ):
-            reply = await self.fetch(path, method)
-
-            self.assertEqual(reply.status, 200, path)
-            self.assertEqual(self.sent().target, b"/v1" + path)
-        (kept,) = self.journal.of(StoredObjectRecorded)
-        self.assertEqual(
-            (kept.object_id, kept.initiator_id, kept.provider_name), ("resp_1", ADA, "openai")
-        )
-
-    async def test_what_only_the_store_remembers_is_fetched(self) -> None:
-        await self.start([Send(answer(response("resp_old")))])
-        self.stored_elsewhere.add((ADA, "openai", "resp_old"))
-
-        self.assertEqual((await self.fetch(b"/responses/resp_old")).status, 200)
-
-    async def test_anothers_and_nobodys_are_not_found_and_not_asked_for(self) -> None:
-        await self.kept()
-
-        for path, method in (
-            (b"/responses/resp_2", b"GET"),
-            (b"/responses/resp_2/input_items", b"GET"),
-            (b"/responses/resp_2/cancel", b"POST"),
-            (b"/responses/resp_2", b"DELETE"),
-            (b"/responses/resp%5F1", b"GET"),
-            (b"/conversations/conv_2", b"GET"),
-            (b"/conversations/conv_2/items", b"POST"),
-        ):
-            reply = await self.fetch(path, method)
-
-            self.assertEqual(reply.status, 404, path)
-            self.assertIn("error", json.loads(reply.body))
-        self.assertEqual(self.upstream.requests, [])
-
-    async def test_nobody_builds_on_anothers(self) -> None:
-        await self.kept()
-        bodies = (
-            b'{"model":"m","input":"x","previous_response_id":"resp_2"}',
-            b'{"model":"m","input":"x","conversation":"conv_2"}',
-            b'{"model":"m","input":"x","conversation":{"id":"conv_2"}}',
-        )
-
-        for path in (b"/responses", b"/responses/compact", b"/responses/input_tokens"):
-            for body in bodies:
-                reply = await self.fetch(path, b"POST", body)
-
-                self.assertEqual(reply.status, 404, (path, body))
-        self.assertEqual(self.upstream.requests, [])
-
-    async def test_one_builds_on_ones_own(self) -> None:
-        await self.kept()
-
-        body = b'{"model":"m","input":"x","previous_response_id":"resp_1"}'
-        reply = await self.fetch(b"/responses", b"POST", body)
-
-        self.assertEqual((reply.status, self.sent().body), (200, body))
-
-    async def test_a_conversation_is_its_makers(self) -> None:
-        await self.start([Send(answer(b'{"id":"conv_1","object":"conversation"}'))])
-        await self.fetch(b"/conversations", b"POST", b"{}")
-
-        reply = await self.fetch(b"/conversations/conv_1/items", b"POST", b'{"items":[]}')
-
-        self.assertEqual(reply.status, 200)
-        (kept,) = self.journal.of(StoredObjectRecorded)
-        self.assertEqual(kept.object_id, "conv_1")
-
-    async def test_what_is_not_kept_is_not_noted(self) -> None:
-        await self.kept(body=b'{"model":"m","input":"x","store":false}')
-
-        self.assertEqual(self.journal.of(StoredObjectRecorded), [])
-
-    async def test_with_a_key_of_their_own_it_is_their_account(self) -> None:
-        await self.start([Send(answer(response("resp_9")))])
-        own = [(b"X-AI-Bridge-Token", TOKEN.encode()), (b"Authorization", b"Bearer sk-their-own-1")]
-
-        reply = await self.ask(
-            b"", target=b"/openai/v1/responses/resp_9", method=b"GET", headers=own, token=None
-        )
-
-        self.assertEqual(reply.status, 200)
-
-
-class StoredOffTests(OpenAiCase):
-    upstream_options: ClassVar[Mapping[str, Any]] = {"stored_access": StoredAccess.OFF}
-
-    async def test_not_even_ones_own(self) -> None:
-        await self.start(lambda _: [Send(answer(response("resp_1")))])
-        await self.send(ASK, target=RESPONSES_TARGET)
-
-        reply = await self.send(b"", target=b"/openai/v1/responses/resp_1", method=b"GET")
-
-        self.assertEqual(reply.status, 404)
-
-
-class StoredAllTests(OpenAiCase):
-    upstream_options: ClassVar[Mapping[str, Any]] = {"stored_access": StoredAccess.ALL}
-
-    async def test_everybodys(self) -> None:
-        await self.start([Send(answer(response("resp_1")))])
-
-        reply = await self.send(b"", target=b"/openai/v1/responses/resp_1", method=b"GET")
-
-        self.assertEqual(reply.status, 200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -32,13 +32,14 @@ class StoredObjectsTests(BridgeTestCase):
         self.in_store = {(ADA, "openai", "resp_old")}
         self.asked: list[Collection[str]] = []
         self.away = False
-        self.stored = StoredObjects(made_by=self.made_by)
+        self.stored = StoredObjects(makers=self.makers)
 
-    async def made_by(self, user: UUID, provider: str, object_ids: Collection[str]) -> bool:
+    async def makers(self, provider: str, object_ids: Collection[str]) -> Mapping[str, UUID]:
         if self.away:
             raise Unavailable("The database is not available at the moment.")
         self.asked.append(tuple(object_ids))
-        return all((user, provider, each) in self.in_store for each in object_ids)
+        return {each: user for user, name, each in self.in_store
+                if name == provider and each in object_ids}  # fmt: skip
 
     def reach(
         self,
@@ -46,9 +47,12 @@ class StoredObjectsTests(BridgeTestCase):
         user: UUID = ADA,
         provider: str = "openai",
         access: StoredAccess = StoredAccess.OWN,
+        own_key: bool = False,
     ) -> None:
         """Try to reach objects; raises what `require` raises."""
-        work: Any = self.stored.require(actor(user), provider, object_ids, access=access)
+        work: Any = self.stored.require(
+            actor(user), provider, object_ids, access=access, own_key=own_key
+        )
         self.successResultOf(self.deferred(work))
 
     def assert_refused(self, *object_ids: str, **options: Any) -> str:
@@ -57,6 +61,7 @@ class StoredObjectsTests(BridgeTestCase):
             options.pop("provider", "openai"),
             object_ids,
             access=options.pop("access", StoredAccess.OWN),
+            **options,
         )
         failure = self.failureResultOf(self.deferred(work), NotFound)
         return str(failure.value)
@@ -116,6 +121,29 @@ class StoredObjectsTests(BridgeTestCase):
         )
 
         self.failureResultOf(self.deferred(work), Unavailable)
+
+    def test_who_made_it_first_stays_its_maker(self) -> None:
+        """Some upstreams let clients choose the id."""
+        self.stored.note(ADA, "openai", "resp_1")
+        self.stored.note(BOB, "openai", "resp_1")
+
+        self.reach("resp_1")
+        self.assert_refused("resp_1", user=BOB)
+
+    def test_with_a_key_of_ones_own_what_is_known_as_anothers_is_refused(self) -> None:
+        """Where the upstream looks at no key, one that is made up would open everything."""
+        self.stored.note(BOB, "openai", "resp_bobs")
+
+        self.assert_refused("resp_bobs", own_key=True)
+        self.assert_refused("resp_old", user=BOB, own_key=True)
+        self.reach("resp_unknown", own_key=True)
+        self.reach("resp_unknown", own_key=True, access=StoredAccess.OFF)
+
+    def test_what_can_be_no_id_is_not_asked_for(self) -> None:
+        for odd in ("x" * 513, "a\0b", "\ud800", "é", ""):
+            self.assert_refused(odd)
+
+        self.assertEqual(self.asked, [])
 
     def test_what_is_remembered_is_bounded(self) -> None:
         for number in range(20_001):

@@ -39,7 +39,8 @@ class RefusalsTests(BridgeTestCase):
 
     def test_who_was_refused_is_named_when_known(self) -> None:
         error = Forbidden("Not with this token.")
-        self.refusals.note(error, actor=person(1, token="tokentokento"), path="/x", source="192.0.2.7")
+        actor = person(1, token="tokentokento")
+        self.refusals.note(error, actor=actor, path="/x", source="192.0.2.7")
 
         (row,) = self.rows
         self.assertEqual((row.actor_name, row.token_id), ("somebody", "tokentokento"))

@@ -1,11 +1,14 @@
-"""Who made what a provider keeps is found again, for exactly the one who made it."""
+"""Who made what a provider keeps is found again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from bridge.store.stored_objects import made_by
+from msgspec.structs import replace
+
+from bridge.store.stored_objects import makers
 from tests.store.journalled import ALICE, START, Maker
 from tests.store.test_writes import WritesTestCase
 
@@ -20,22 +23,23 @@ class MadeByTests(WritesTestCase):
         await self.write(*first, *second)
         self.ids = [f"resp_{records[0].id}" for records in (first, second)]
 
-    async def made(self, *object_ids: str, user: UUID = ALICE, provider: str = "anthropic") -> bool:
+    async def makers(self, *object_ids: str, provider: str = "anthropic") -> Mapping[str, UUID]:
         return await self.pool.transaction(
-            lambda cursor: made_by(
-                cursor, initiator_id=user, provider_name=provider, object_ids=object_ids
-            ),
+            lambda cursor: makers(cursor, provider_name=provider, object_ids=object_ids),
             read_only=True,
         )
 
-    async def test_the_maker_finds_their_own_of_any_day(self) -> None:
-        self.assertTrue(await self.made(*self.ids))
-        self.assertTrue(await self.made(self.ids[0], self.ids[0]))
+    async def test_the_maker_is_found_of_any_day(self) -> None:
+        found = await self.makers(*self.ids, self.ids[0], "resp_strange", "' OR 1=1 --")
 
-    async def test_nobody_else_does(self) -> None:
-        self.assertFalse(await self.made(self.ids[0], user=BOB))
-        self.assertFalse(await self.made(self.ids[0], provider="openai"))
+        self.assertEqual(found, dict.fromkeys(self.ids, ALICE))
 
-    async def test_one_strange_id_among_several_is_enough(self) -> None:
-        self.assertFalse(await self.made(*self.ids, "resp_strange"))
-        self.assertFalse(await self.made("' OR 1=1 --"))
+    async def test_another_providers_are_others(self) -> None:
+        self.assertEqual(await self.makers(self.ids[0], provider="openai"), {})
+
+    async def test_the_first_to_make_it_is_its_maker(self) -> None:
+        start = Maker().started(START + timedelta(seconds=9), initiator_id=BOB)
+        claimed = replace(Maker().stored(start, self.ids[0]), id=UUID(int=7))
+        await self.write(start, claimed)
+
+        self.assertEqual(await self.makers(self.ids[0]), {self.ids[0]: ALICE})

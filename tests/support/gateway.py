@@ -211,7 +211,7 @@ class GatewayTestCase(TestCase):
         )
         self.stored_elsewhere: set[tuple[UUID, str, str]] = set()
         """Objects that only the store knows: user, provider, id."""
-        self.stored = StoredObjects(made_by=self._made_by)
+        self.stored = StoredObjects(makers=self._makers)
         self.refusals = Refusals(append=self.journal.append, clock=reactor)  # type: ignore[arg-type]
         gateway = Gateway(
             upstreams=[
@@ -270,8 +270,12 @@ class GatewayTestCase(TestCase):
         if interception.stores and ending.response_id:
             self.stored.note(interception.actor.id, interception.provider_name, ending.response_id)
 
-    async def _made_by(self, user: UUID, provider: str, object_ids: Collection[str]) -> bool:
-        return all((user, provider, each) in self.stored_elsewhere for each in object_ids)
+    async def _makers(self, provider: str, object_ids: Collection[str]) -> Mapping[str, UUID]:
+        return {
+            each: user
+            for user, name, each in self.stored_elsewhere
+            if name == provider and each in object_ids
+        }
 
     async def connect(self) -> RawClient:
         """Return a new connection to the gateway."""

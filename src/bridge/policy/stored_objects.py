@@ -8,7 +8,7 @@ one place where a request waits for the database: one that goes back to somethin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import StrEnum
 from uuid import UUID
 
@@ -18,8 +18,12 @@ from bridge.domain.identity import Actor
 _REMEMBERED = 20_000
 """Objects that are known without asking; some 4 MB."""
 
-MadeBy = Callable[[UUID, str, Collection[str]], Awaitable[bool]]
-"""Says whether a user made all of a provider's objects; raises a BridgeError when it cannot."""
+_LONGEST_ID = 512
+"""Characters; a longer one is nobody's, and is not asked for."""
+
+Makers = Callable[[str, Collection[str]], Awaitable[Mapping[str, UUID]]]
+"""Returns who made which of a provider's objects, the first to make it; without the unknown ones.
+Raises a BridgeError when it cannot."""
 
 
 class StoredAccess(StrEnum):
@@ -35,16 +39,21 @@ class StoredAccess(StrEnum):
 class StoredObjects:
     """Knows who made what."""
 
-    def __init__(self, *, made_by: MadeBy) -> None:
-        """Ask `made_by` about what is not remembered."""
-        self._made_by = made_by
+    def __init__(self, *, makers: Makers) -> None:
+        """Ask `makers` about what is not remembered."""
+        self._makers = makers
         self._recent: OrderedDict[tuple[str, str], UUID] = OrderedDict()
 
     def note(self, initiator_id: UUID, provider_name: str, object_id: str) -> None:
-        """Remember that an object has been made; the least lately used is forgotten."""
+        """Remember that an object has been made; the least lately used is forgotten.
+
+        Whoever made it first stays its maker: some upstreams let clients choose the id.
+        """
+        if not _is_plausible(object_id):
+            return
         key = (provider_name, object_id)
-        self._recent.pop(key, None)
-        self._recent[key] = initiator_id
+        self._recent.setdefault(key, initiator_id)
+        self._recent.move_to_end(key)
         if len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
 
@@ -55,8 +64,17 @@ class StoredObjects:
         object_ids: Collection[str],
         *,
         access: StoredAccess,
+        own_key: bool = False,
     ) -> None:
         """Return if `actor` may reach all of `object_ids`.
+
+        Args:
+            actor: who asks.
+            provider_name: the instance that keeps the objects.
+            object_ids: their ids.
+            access: what the organisation's key may be used for.
+            own_key: whether the request goes with a key of the user's own. Then only what is known
+                to be another's is refused: a provider that looks at keys does the rest.
 
         Raises:
             NotFound: one of them is not theirs, or there is none of that name; both look the same.
@@ -64,19 +82,22 @@ class StoredObjects:
         """
         if not object_ids or access is StoredAccess.ALL:
             return
-        if access is StoredAccess.OFF:
+        if access is StoredAccess.OFF and not own_key:
             raise NotFound("Stored objects cannot be reached through this bridge (stored_objects).")
-        unknown = []
-        for each in object_ids:
-            owner = self._recent.get((provider_name, each))
-            if owner is None:
-                unknown.append(each)
-            elif owner != actor.id:
+        known = {each: self._recent.get((provider_name, each)) for each in object_ids}
+        unknown = [each for each, maker in known.items() if maker is None]
+        if unknown and all(map(_is_plausible, unknown)):
+            found = await self._makers(provider_name, unknown)
+            for each, first_maker in found.items():
+                self.note(first_maker, provider_name, each)
+            known.update(found)
+        for each, maker in known.items():
+            if maker != actor.id and not (own_key and maker is None):
                 raise _not_theirs(each)
-        if unknown and not await self._made_by(actor.id, provider_name, unknown):
-            raise _not_theirs(unknown[0])
-        for each in unknown:
-            self.note(actor.id, provider_name, each)
+
+
+def _is_plausible(object_id: str) -> bool:
+    return 0 < len(object_id) <= _LONGEST_ID and object_id.isascii() and object_id.isprintable()
 
 
 def _not_theirs(object_id: str) -> NotFound:

@@ -17,9 +17,14 @@ from bridge.providers.keyed import AUTHORIZATION, KeyedProvider
 _ANY = GET | POST | frozenset({b"PUT", b"PATCH", b"DELETE"})
 
 
-def _passing(pattern: str, methods: frozenset[bytes], *, subtree: bool = False) -> Route:
+def _passing(pattern: str, methods: frozenset[bytes], *, own: bool = False) -> Route:
     return Route(
-        pattern=pattern, methods=methods, traffic=Traffic.PASSTHROUGH, api=None, subtree=subtree
+        pattern=pattern,
+        methods=methods,
+        traffic=Traffic.PASSTHROUGH,
+        api=None,
+        subtree=pattern.endswith("*"),
+        own_credential_only=own,
     )
 
 
@@ -33,10 +38,12 @@ COPILOT_ROUTES: Sequence[Route] = (
     Route(pattern="/responses", methods=POST, traffic=Traffic.INTERCEPTED, api=Api.RESPONSES),
     MESSAGES_ROUTE,
     _passing("/models", GET),
-    _passing("/models/*", _ANY, subtree=True),
-    _passing("/agents/*", _ANY, subtree=True),
-    _passing("/mcp/*", _ANY, subtree=True),
-    _passing("/.well-known/*", GET, subtree=True),
+    _passing("/models/*", GET),
+    # A model's policy is accepted, agents are set to work and tools change things here.
+    _passing("/models/*", _ANY, own=True),
+    _passing("/agents/*", _ANY, own=True),
+    _passing("/mcp/*", _ANY, own=True),
+    _passing("/.well-known/*", GET),
 )
 
 

@@ -29,6 +29,8 @@ class Route:
     """The dialect of an intercepted route; None for passthrough."""
     subtree: bool = False
     """Whether the `*` at the end of the pattern stands for any number of segments, not just one."""
+    own_credential_only: bool = False
+    """Whether the organisation's credential is never sent here, because of what it could do."""
     stored: bool = False
     """Whether the first segment that `*` stands for is the id of an object that the provider keeps,
     and under the organisation's key keeps for everybody."""

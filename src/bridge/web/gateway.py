@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from random import random
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,6 +26,7 @@ from bridge.domain.errors import (
     BridgeError,
     Forbidden,
     NotFound,
+    Unauthenticated,
     Unavailable,
     UpgradeRefused,
 )
@@ -53,8 +55,7 @@ from bridge.web.exchanges import (
 from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.routes import asks_for_websocket, route_for
 from bridge.web.site import BridgeRequest
-from bridge.wire.encodings import decode_body
-from bridge.wire.headers import first
+from bridge.wire.encodings import content_coding, decode_body
 from bridge.wire.paths import collapsed, safe, safe_query, split_target
 
 PREFIXES = (b"/api/v2/aibridge", b"/api/v2/ai-gateway")
@@ -160,7 +161,7 @@ class Gateway:
         path, query = split_target(rest)
         if not safe(path) or not safe_query(query):
             raise NotFound("There is nothing at this path.")
-        if contains_token_shape(rest):
+        if contains_token_shape(rest) or contains_token_shape(unquote_to_bytes(rest)):
             raise BadRequest("A bridge token belongs in a header, never in the URL.")
         if head.method == b"HEAD" and path in _PROBES:
             return self._arrival(upstream, None, rest, None)
@@ -261,10 +262,14 @@ class Gateway:
         provider = upstream.provider
         read = await self._read(upstream, route, head, request.body.content)
         credential = provider.credential(authenticated.user_credential)
-        if credential.kind is CredentialKind.CENTRALIZED:
-            await self._require_own(asked, read.summary.references)
+        if route.own_credential_only and credential.kind is CredentialKind.CENTRALIZED:
+            raise Unauthenticated(
+                f"This path of {provider.name} takes only a credential of your own, with the "
+                "bridge token in X-AI-Bridge-Token."
+            )
         ticket = self._admission.admit(authenticated.actor, counted=route.api is not None)
         try:
+            await self._require_own(asked, read.summary.references)
             if read.adaptation is not None:
                 request.body.replace(read.adaptation.body)
             recording = self._recorder.begin(
@@ -278,7 +283,7 @@ class Gateway:
                     bytes_in=request.body.size,
                 )
             )
-        except BridgeError:
+        except BaseException:  # the client may leave while the store is asked
             ticket.release()
             raise
         exchange = Exchange(
@@ -309,7 +314,7 @@ class Gateway:
         dialect = self._dialect_of_request(route)
         if dialect is None:
             return RequestRead(summary=NOTHING_READ)
-        encoding = first(head.headers, b"content-encoding") or b""
+        encoding = content_coding(head.headers)
         adapts = route.api is not None and upstream.asks_for_usage and not encoding
 
         def read() -> RequestRead:
@@ -333,6 +338,7 @@ class Gateway:
                 asked.upstream.provider.name,
                 about,
                 access=asked.upstream.stored_access,
+                own_key=authenticated.user_credential is not None,
             )
 
     def _dialect_of_request(self, route: Route) -> Dialect | None:

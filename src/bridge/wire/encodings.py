@@ -11,11 +11,13 @@ Sources: RFC 9110, section 8.4; RFC 9659 (zstd windows of at most 8 MiB); RFC 19
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Protocol
 
 import zstandard
 
 from bridge.domain.errors import BadRequest, PayloadTooLarge
+from bridge.wire.headers import Header
 
 _MAX_LAYERS = 2
 _MAX_WINDOW_BYTES = 8 * 1024 * 1024
@@ -26,6 +28,16 @@ _MAX_BLOCKS = 65_536
 _READ_BYTES = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
+
+
+def content_coding(headers: Iterable[Header]) -> bytes:
+    """Return what a body is encoded with, as one header says it; b"" when it is not encoded.
+
+    Several headers count as one, and `identity` as nothing.
+    """
+    values = b",".join(value for name, value in headers if name == b"content-encoding")
+    layers = [each.strip() for each in values.split(b",")]
+    return b", ".join(each for each in layers if each and each.lower() != b"identity")
 
 
 def decode_body(body: bytes, content_encoding: bytes, *, limit: int) -> bytes:

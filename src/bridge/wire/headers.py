@@ -35,6 +35,9 @@ _REQUEST_DENIED = HOP_BY_HOP | {
     b"content-length",
     b"accept-encoding",
     b"expect",
+    # Some servers take the method from here.
+    b"x-http-method-override",
+    b"x-method-override",
     # Of our origin, not of the provider's; and where the caller sits in the company's network.
     b"cookie",
     b"forwarded",
@@ -88,6 +91,9 @@ _REQUEST_DENIED_PREFIXES = (
 
 SCOPE = frozenset(
     {
+        # Credentials of gateways that also take a bearer token.
+        b"x-goog-api-key",
+        b"ocp-apim-subscription-key",
         b"openai-organization",
         b"openai-project",
         b"anthropic-organization-id",
