@@ -16,6 +16,7 @@ from bridge.domain.records import (
     AuditRecorded,
     ModelThoughtRecorded,
     Record,
+    StoredObjectRecorded,
     TokenUsageRecorded,
 )
 from bridge.journal.format import (
@@ -134,6 +135,22 @@ class LineTests(BridgeTestCase):
 
         self.assertTrue(altered)
         self.assertEqual(len(msgspec.json.decode(body)["client_session_id"]), 512)
+
+    def test_an_overlong_id_of_a_stored_object_is_cut(self) -> None:
+        record = StoredObjectRecorded(
+            id=_ID,
+            day=day_of(_ID),
+            at=utc(NOW),
+            interception_id=_ID,
+            object_id="x" * 5000,
+            provider_name="openai",
+            initiator_id=_ID,
+        )
+
+        body, altered = encode_body(record)
+
+        self.assertTrue(altered)
+        self.assertEqual(len(msgspec.json.decode(body)["object_id"]), 512)
 
     def test_content_is_never_cut(self) -> None:
         body, altered = encode_body(started(_ID, prompt="p" * 100_000))

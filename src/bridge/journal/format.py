@@ -35,6 +35,7 @@ _KEYS: dict[type[msgspec.Struct], tuple[str, ...]] = {
             "client_session_id",
             "correlating_tool_call_id",
             "model",
+            "object_id",
             "provider_item_id",
             "provider_response_id",
             "provider_tool_call_id",
