@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.dialects.interface import Reader, Reading
 from bridge.dialects.messages.dialect import Messages
+from bridge.dialects.responses.dialect import Responses
 from bridge.domain.observations import Observation, TokenUsage
 from bridge.intercept.tap import Tap
 from tests.fixtures.messages import STREAMS
@@ -228,7 +229,26 @@ class FaultTests(TapTestCase):
 
         self.assertEqual((seen.found, seen.usage), (expected.found, expected.usage))
         self.assertEqual((seen.complete, seen.partially_observed), (True, True))
-        self.assertEqual([event for event, _ in log.warnings], ["event not read"])
+        self.assertEqual([event for event, _ in log.warnings], ["event not read in full"])
+
+    def test_end_that_is_too_large_is_an_end(self) -> None:
+        stop = b'event: message_stop\ndata: {"x":"' + b"x" * 3000 + b'"}'
+        tap = self.tap(max_bytes=2000)
+        tap.data(FIXTURES["truncated_before_stop"].body)
+
+        ends = [tap.data(piece) for piece in (stop[:2500], stop[2500:], b"\n", b"\n", b"\n")]
+
+        self.assertEqual(ends, [False, False, False, True, False])
+        self.assertTrue(tap.finish().complete)
+        self.assertTrue(tap.partially_observed)
+
+    def test_end_of_the_responses_api_that_is_too_large_is_an_end(self) -> None:
+        data = b'data: {"type":"response.completed","response":"' + b"x" * 3000 + b'"}\n\n'
+        for end in (b"event: response.completed\n" + data, data):
+            tap = self.tap(reader=Responses().reader(), max_bytes=2000)
+
+            self.assertTrue(tap.data(end))
+            self.assertTrue(tap.finish().complete)
 
     def test_document_that_is_too_large_is_not_read(self) -> None:
         seen = observe([b'{"id":"m","x":"', b"x" * 3000, b'"}'], streaming=False, max_bytes=2000)
@@ -243,7 +263,7 @@ class FaultTests(TapTestCase):
         observe(chunks, streaming=streaming, log=log, max_bytes=6000)
 
         # Strange bytes are no fault of ours: at most a document, or an event, was not read.
-        faults = [fields["error"] for event, fields in log.warnings if event != "event not read"]
+        faults = [fields["error"] for event, fields in log.warnings if "not read" not in event]
         self.assertFalse({"KeyError", "AttributeError", "IndexError"} & set(faults))
 
     @given(st.lists(PIECES | st.binary(max_size=20), max_size=25))

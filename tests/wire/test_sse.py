@@ -130,15 +130,44 @@ class LimitTests(BridgeTestCase):
 
         self.assertEqual(events_of(event + b"\n\n", limit=100), [(b"", b"x" * 94)])
 
-    def test_event_over_the_limit_is_left_out_at_every_cut(self) -> None:
+    def test_of_an_event_over_the_limit_the_beginning_is_told_at_every_cut(self) -> None:
         body = b"data: 1\n\ndata: " + b"x" * 95 + b"\n\ndata: 2\n\n"
 
         for at in range(len(body)):
             decoder = SseDecoder(max_event_bytes=100)
             events = [*decoder.feed(body[:at]), *decoder.feed(body[at:])]
 
-            self.assertEqual(events, [(b"", b"1"), (b"", b"2")], f"cut at {at}")
+            told = [(b"", b"1"), (b"", b"x" * 94), (b"", b"2")]
+            self.assertEqual(events, told, f"cut at {at}")
             self.assertEqual(decoder.left_out, 1)
+
+    def test_of_a_large_event_the_name_and_little_data_are_told_once_it_has_ended(self) -> None:
+        event = b"event: response.completed\ndata: " + b"x" * 3000
+        for size in (1, 7, 256, 1000, 5000):
+            decoder = SseDecoder(max_event_bytes=1000)
+            pieces = [event[at : at + size] for at in range(0, len(event), size)]
+
+            begun = [each for piece in pieces for each in decoder.feed(piece)]
+            ((name, data),) = decoder.feed(b"\n\n")
+
+            self.assertEqual((begun, name), ([], b"response.completed"))
+            self.assertEqual(data, b"x" * (256 - len(event) + 3000))
+
+    def test_large_event_that_nobody_wants_is_not_told(self) -> None:
+        decoder = SseDecoder(max_event_bytes=100, skips=lambda block: block.startswith(b"event: a"))
+
+        self.assertEqual(decoder.feed(b"event: a\ndata: " + b"x" * 200 + b"\n\n"), [])
+        self.assertEqual(decoder.left_out, 1)
+
+    def test_large_event_that_no_blank_line_ended_is_not_told(self) -> None:
+        self.assertEqual(events_of(b"event: a\ndata: " + b"x" * 200, limit=100), [])
+
+    def test_events_around_a_large_one_keep_their_order(self) -> None:
+        large = b"event: b\ndata: " + b"x" * 200 + b"\n\n"
+
+        body = b"event: a\ndata: 1\n\n" + large + b"event: c\ndata: 2\n\n"
+
+        self.assertEqual([name for name, _ in events_of(body, limit=100)], [b"a", b"b", b"c"])
 
     def test_endless_event_is_not_held(self) -> None:
         decoder = SseDecoder(max_event_bytes=1000)

@@ -44,7 +44,8 @@ class Tap:
 
     A fault in reading is logged once and ends the observing (event boundaries are still followed
     where they can be). A fault in recording is logged once too, but the reading goes on, because
-    the end of the stream must still be recognised; so it does after an event that is too large.
+    the end of the stream must still be recognised; so it does after an event that is too large, of
+    which the reader gets the beginning: an end that cannot be read in full ends the answer too.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Tap:
             reader: of the dialect, unused so far.
             streaming: whether the answer's content type is text/event-stream.
             status: the answer's HTTP status.
-            max_event_bytes: a larger event is not read.
-            max_document_bytes: a larger document is not read.
+            max_event_bytes: of a larger event only the beginning is read.
+            max_document_bytes: a larger document is not read; nobody learns its id, so under the
+                organisation's key not even its maker can fetch it later.
             on_observations: called in the turn in which something was seen; may raise.
             log: bound to the interception.
         """
@@ -177,7 +179,7 @@ class Tap:
 
     def _leave_out(self) -> None:
         self._faulty = True
-        self._say("event not read", TooLargeError())
+        self._say("event not read in full", TooLargeError())
 
     def _keep(self, chunk: bytes) -> None:
         if not self._observing:

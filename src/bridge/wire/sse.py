@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 _BOM = b"\xef\xbb\xbf"
 _EVENT = b"event: "
 _DATA = b"\ndata: "
+_BEGINNING_BYTES = 256
+"""Of an event that is too large: enough to tell its name, or its type in the data."""
 
 Event = tuple[bytes, bytes]
 """Name (b"" when the event has none) and data (several `data` lines joined by LF)."""
@@ -21,11 +23,14 @@ class SseDecoder:
     """Turns chunks into events; the cost of an uninteresting one is that of a split and a look.
 
     Line ends may be LF, CRLF or CR. Comments, `id` and `retry` are ignored; an event without any
-    `data` line is none. An event over the limit is left out and counted; what follows is read.
+    `data` line is none. Of an event over the limit only the beginning is handed out, once it has
+    ended, and it is counted; what follows is read.
     """
 
     __slots__ = (
         "_after_cr",
+        "_beginning",
+        "_beginning_bytes",
         "_first",
         "_held",
         "_leaving_out",
@@ -45,8 +50,10 @@ class SseDecoder:
         """
         self.skips = skips if skips is not None else skip_nothing
         self.left_out = 0
-        """How many events were over the limit."""
+        """How many events were over the limit; their data is cut."""
         self._max_event_bytes = max_event_bytes
+        self._beginning_bytes = min(_BEGINNING_BYTES, max_event_bytes)
+        self._beginning = b""
         self._held = bytearray()
         self._leaving_out = False
         self._after_cr = False
@@ -66,7 +73,7 @@ class SseDecoder:
         blocks = chunk.split(b"\n\n")
         rest = blocks.pop()
         if self._leaving_out and blocks:
-            del blocks[0]
+            blocks[0] = self._beginning
             self._leaving_out = False
         if rest:
             # A third newline in a row begins nothing.
@@ -128,13 +135,14 @@ class SseDecoder:
             if not self._leaving_out:
                 self.left_out += 1
                 self._leaving_out = True
+                self._beginning = bytes(held[: self._beginning_bytes])
             del held[:-1]
 
-    def _within_limit(self, blocks: list[bytes]) -> list[bytes]:
-        limit = self._max_event_bytes
-        kept = [block for block in blocks if len(block) - block.startswith(b"\n") <= limit]
-        self.left_out += len(blocks) - len(kept)
-        return kept
+    def _within_limit(self, blocks: Sequence[bytes]) -> list[bytes]:
+        bare = [block.removeprefix(b"\n") for block in blocks]
+        self.left_out += sum(len(block) > self._max_event_bytes for block in bare)
+        most = self._beginning_bytes
+        return [block if len(block) <= self._max_event_bytes else block[:most] for block in bare]
 
     def _event(self, block: bytes) -> Event | None:
         if block.startswith(_EVENT):  # the shape that providers send: one event line, one data line
