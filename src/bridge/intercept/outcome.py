@@ -9,6 +9,7 @@ from bridge.domain.clock import milliseconds_between, utc
 from bridge.domain.errors import BridgeError, UpstreamBroke, UpstreamTimedOut
 from bridge.domain.interception import Ending, EndState, Leg
 from bridge.intercept.attempts import Attempt
+from bridge.telemetry.redact import redacted_text
 
 _MAX_MESSAGE = 1_000
 
@@ -174,10 +175,14 @@ def error_type_of(status: int, name: str | None) -> str:
 
 
 def error_of(status: int, reading: Reading) -> tuple[str | None, str | None]:
-    """Return error type and message of an answer; (None, None) when it holds no error."""
+    """Return error type and message of an answer; (None, None) when it holds no error.
+
+    A provider may repeat the key that it was sent: the message is without.
+    """
     error = reading.error
     if error is not None:
-        return error_type_of(status, error.type), bounded(error.message) or error.type
+        told = redacted_text(error.message or error.type)
+        return error_type_of(status, error.type), bounded(told)
     if status >= 400:
         return error_type_of(status, None), None
     return None, None

@@ -135,16 +135,16 @@ class UpstreamClient:
         """Send `outgoing` and return the head of the answer.
 
         Raises:
-            UpstreamUnreachable: no connection, or it broke before the answer began.
+            UpstreamUnreachable: no connection, it broke before the answer began, or what came is
+                no answer.
             UpstreamTimedOut: a limit fired; the message says which.
         """
         try:
             return await self._once(outgoing)
         except _Stale:
             # Servers close idle connections when they like; this one did as we picked it.
-            _log.debug(
-                "idle upstream connection was dead", target=outgoing.target.decode("latin-1")
-            )
+            path = outgoing.target.partition(b"?")[0]  # a key may stand in the query
+            _log.debug("idle upstream connection was dead", path=path.decode("latin-1"))
         try:
             return await self._once(outgoing)
         except _Stale as e:
@@ -186,6 +186,11 @@ class UpstreamClient:
             if reused and not isinstance(e, ValueError) and _before_any_byte(e):
                 raise _Stale from e
             raise _unreachable() from e
+        if response.code not in _STATUSES:
+            response.deliverBody(Unwanted())
+            raise UpstreamUnreachable(
+                "The provider's answer is not HTTP: there is no such status as its."
+            )
         return _response_from(response, outgoing.method)
 
     def _no_first_byte(self) -> BridgeError:
@@ -195,6 +200,8 @@ class UpstreamClient:
         )
 
 
+_STATUSES = range(200, 600)
+"""Of answers. What comes with 1xx is passed over by Twisted: one of these has to follow in time."""
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 

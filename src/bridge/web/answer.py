@@ -6,6 +6,7 @@ first, so that nobody else has to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from bridge.web.router import REQUEST_ID_HEADER
 from bridge.web.site import BridgeRequest
 from bridge.wire.headers import Header
 
+_PRINTABLE = re.compile(rb"[ -~]*")
+# Whatever else stands beside a status may be taken for the end of its line.
 _HEAD_WAITS_SECONDS = 0.1
 """How long the head of a document waits for the body, so that one write carries both."""
 
@@ -45,7 +48,7 @@ class ClientAnswer:
         if self.gone:
             return
         self._begun = True
-        request.setResponseCode(status, phrase if phrase.isascii() else None)
+        request.setResponseCode(status, phrase if _PRINTABLE.fullmatch(phrase) else None)
         names = set()
         for name, value in headers:
             if name not in names:
