@@ -21,6 +21,13 @@ from tests.support.rawclient_blocking import BlockingClient
 
 PROMPT = "Hello from my first minute"
 PROVIDERS = [{"name": "demo", "type": "demo"}]
+AS_DELIVERED = [
+    {"name": "anthropic", "type": "anthropic", "key": "${ANTHROPIC_API_KEY:-}"},
+    {"name": "openai", "type": "openai", "key": "${OPENAI_API_KEY:-}"},
+    *PROVIDERS,
+]
+"""Those of etc/bridge.yaml."""
+SETTINGS = ("export ANTHROPIC_BASE_URL=", "export OPENAI_BASE_URL=")
 SECONDS = 20.0
 STOP_SECONDS = 8.0
 _AIBRIDGE = """#!/bin/sh
@@ -38,7 +45,7 @@ def new_user(directory: Path) -> BridgeProcess:
     path = os.environ.get("PATH", os.defpath)
     return BridgeProcess(
         directory=directory,
-        settings={"data_dir": "data", "aibridge": {"providers": PROVIDERS}},
+        settings={"data_dir": "data", "aibridge": {"providers": AS_DELIVERED}},
         environment={"PATH": f"{programs}{os.pathsep}{path}"},
     )
 
@@ -52,21 +59,22 @@ class Printed(AcceptanceCase):
     def setUp(self) -> None:
         self.bridge = shared.get()
 
-    def printed(self, beginning: str) -> str:
+    def printed(self, beginning: str, bridge: BridgeProcess | None = None) -> str:
         """Return the printed command that begins like this."""
-        output = said(self.bridge, "See what was recorded")
+        output = said(bridge or self.bridge, "See what was recorded")
         lines = [line.strip() for line in output.splitlines()]
         (found,) = {line for line in lines if re.match(beginning, line)}
         return found
 
-    def run_in_shell(self, line: str) -> str:
+    def run_in_shell(self, line: str, bridge: BridgeProcess | None = None) -> str:
         """Run a line where the bridge was started, and return what it printed."""
         if "curl" in line and shutil.which("curl") is None:
             self.skipTest("curl is not there")
+        bridge = bridge or self.bridge
         done = subprocess.run(
             ["sh", "-c", line],
-            cwd=self.bridge.directory,
-            env=self.bridge.environment,
+            cwd=bridge.directory,
+            env=bridge.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -107,14 +115,54 @@ class Printed(AcceptanceCase):
         self.assertIn("shown at the address", [each["prompt"] for (each,) in prompts])
 
     def test_the_line_for_claude_code_sets_a_url_and_a_token_that_work(self) -> None:
-        setting = self.printed("export ANTHROPIC_BASE_URL=")
+        bridge = self.new_bridge({"data_dir": "data", "aibridge": {"providers": PROVIDERS}})
+        bridge.start()
+        setting = self.printed("export ANTHROPIC_BASE_URL=", bridge)
 
         answer = self.run_in_shell(
             f'{setting}; curl -s "$ANTHROPIC_BASE_URL/v1/models" '
-            '-H "Authorization: Bearer $ANTHROPIC_AUTH_TOKEN"'
+            '-H "Authorization: Bearer $ANTHROPIC_AUTH_TOKEN"',
+            bridge,
         )
 
         self.assertIn("demo-text", [each["id"] for each in json.loads(answer)["data"]])
+
+    def test_the_line_for_openai_sets_a_url_and_a_token_that_work(self) -> None:
+        setting = self.printed("export OPENAI_BASE_URL=")
+
+        answer = self.run_in_shell(
+            f'{setting}; curl -s "$OPENAI_BASE_URL/models" '
+            '-H "Authorization: Bearer $OPENAI_API_KEY"'
+        )
+
+        self.assertIn("demo-text", [each["id"] for each in json.loads(answer)["data"]])
+
+    def test_all_lines_can_be_run_in_one_shell_one_after_another(self) -> None:
+        """The tokens of clients stay in its environment, and are no keys of the bridge."""
+        self.send("run in one shell")
+        lines = [self.printed(each) for each in (*SETTINGS, r"\S*aibridge .*interceptions list")]
+        check = lines[-1].replace("interceptions list", "config check") + " 2>&1"
+
+        said_by_all = self.run_in_shell("; ".join(["set -e", *lines, check]))
+
+        self.assertIn("run in one shell", said_by_all)
+        self.assertIn(
+            "OPENAI_API_KEY in the environment holds a token of an AI Bridge", said_by_all
+        )
+
+    def test_a_bridge_started_with_a_clients_variables_does_without_them(self) -> None:
+        token = self.bridge.token()
+        bridge = self.new_bridge(
+            {"data_dir": "data", "aibridge": {"providers": AS_DELIVERED}},
+            environment={"ANTHROPIC_API_KEY": token, "OPENAI_API_KEY": token},
+        )
+
+        bridge.start()
+
+        output = said(bridge, "See what was recorded")
+        self.assertIn("/demo/v1 OPENAI_API_KEY=", output)
+        self.assertIn("anthropic has no key yet", output)
+        self.assertNotIn(token, output)
 
     def test_the_tokens_are_for_their_owner_only_and_stand_nowhere_else(self) -> None:
         self.send("said to look for tokens")

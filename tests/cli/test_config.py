@@ -76,9 +76,9 @@ class ShowTests(CommandCase):
 
     def test_warnings_go_to_standard_error(self) -> None:
         """What is piped on is only the table."""
-        answer = self.call("config", "show", environ={"CODER_AIBRIDGE_OPENAI_KEY": "k"})
+        answer = self.call("config", "show", environ={"AIBRIDGE_RETENSHUN": "1d"})
 
-        self.assertIn("warning: aibridge.openai_key", answer.stderr)
+        self.assertIn("warning: environment AIBRIDGE_RETENSHUN", answer.stderr)
         self.assertNotIn("warning", answer.stdout)
 
 

@@ -88,13 +88,28 @@ class HttpsProxyTests(ConfigCase):
         self.assertEqual(self.proxy(HTTP_PROXY=PROXY, http_proxy=PROXY), "")
 
     def test_tls_to_the_proxy_itself_is_not_spoken(self) -> None:
-        self.assertEqual(
-            self.refusal("https://proxy.example:3128").split(" such as")[0],
-            "https_proxy: must be a proxy's address",
+        self.assertIn(
+            'https_proxy: only http:// proxies can be used; https_proxy: "" ',
+            self.refusal("https://proxy.example:3128"),
         )
 
     def test_another_kind_of_proxy_is_refused(self) -> None:
-        self.assertIn("must be a proxy's address", self.refusal("socks5://proxy.example:1080"))
+        self.assertIn("only http:// proxies", self.refusal("socks5://proxy.example:1080"))
+
+    def test_another_kind_in_the_environment_does_no_harm_where_it_is_overruled(self) -> None:
+        """The sentence of the refusal says how."""
+        kinds = {"HTTPS_PROXY": "socks5://a.example:1080", "https_proxy": "https://b.example"}
+
+        self.assertEqual(self.proxy('https_proxy: ""', **kinds), "")
+        self.assertEqual(self.proxy(AIBRIDGE_HTTPS_PROXY="", **kinds), "")
+        self.assertEqual(self.proxy(flag="", **kinds), "")
+        self.assertEqual(self.proxy(flag=PROXY, **kinds), PROXY)
+
+    def test_the_second_of_everybodys_variables_does_no_harm_beside_the_first(self) -> None:
+        self.assertEqual(self.proxy(HTTPS_PROXY=PROXY, https_proxy="socks5://b.example"), PROXY)
+
+    def test_a_scheme_in_capitals_is_the_same(self) -> None:
+        self.assertEqual(self.proxy(HTTPS_PROXY="HTTP://a.example:1"), "HTTP://a.example:1")
 
     def test_a_path_is_refused(self) -> None:
         self.assertIn("must be a proxy's address", self.refusal(f"{PROXY}/proxy.pac"))
@@ -289,5 +304,5 @@ class ShownTests(CommandCase):
         answer = self.call("config", "check", environ=environ)
 
         self.assertEqual(answer.exit_code, 2)
-        self.assertIn("https_proxy: must be a proxy's address", answer.stderr)
+        self.assertIn("https_proxy: only http:// proxies can be used", answer.stderr)
         self.assertNotIn("hunter2", answer.output)

@@ -6,6 +6,8 @@ from bridge.config.providers import RESERVED_NAMES
 from bridge.domain.identity import Secret
 from tests.config.support import ConfigCase
 
+TOKEN = "aib_" + "0" * 12 + "_" + "0" * 49
+
 
 def listed(fields: str) -> str:
     return f"aibridge: {{providers: [{{{fields}}}]}}"
@@ -178,18 +180,73 @@ class RefusedEntryTests(ConfigCase):
         """There is no address for all regions."""
         self.refused("type: bedrock", ".base_url: must be given, or region")
 
-    def test_a_bridge_token_as_the_vendors_key_is_refused(self) -> None:
-        """It comes from the shell of somebody who uses a bridge, and must not go to the vendor."""
-        token = "aib_" + "0" * 12 + "_" + "0" * 49
-        problems = self.problems(environ={"ANTHROPIC_API_KEY": token})
 
-        self.assert_problem("aibridge.anthropic_key: is given a token of an AI Bridge", problems)
+class BridgeTokenTests(ConfigCase):
+    """A token of a bridge is nothing that a vendor may be sent."""
 
-    def test_a_bridge_token_for_another_bridge_is_fine(self) -> None:
+    def assert_left_out(self, variable: str, text: str | None, environ: dict[str, str]) -> None:
+        settings = self.load(text, environ=environ)
+
+        self.assertEqual([each.keys for each in settings.providers], [()])
+        (warning,) = settings.warnings
+        self.assertIn(f": {variable} in the environment holds a token of an AI Bridge", warning)
+        self.assertNotIn(TOKEN, warning)
+
+    def test_written_in_the_file_it_is_refused(self) -> None:
+        """Somebody meant it."""
+        self.assert_problem(
+            "aibridge.providers[0]: is given a token of an AI Bridge as its key",
+            self.problems(listed(f"type: anthropic, key: {TOKEN}")),
+        )
+        self.assert_problem(
+            "aibridge.providers[0]: is given a token of an AI Bridge as its key",
+            self.problems(listed(f"type: openai, keys: [sk-1, {TOKEN}]")),
+        )
+
+    def test_the_vendors_variable_is_left_out(self) -> None:
+        """It is set in the shell of everybody who uses a bridge."""
+        self.assert_left_out("ANTHROPIC_API_KEY", None, {"ANTHROPIC_API_KEY": TOKEN})
+
+    def test_a_variable_that_the_file_names_is_left_out(self) -> None:
+        """As in etc/bridge.yaml; the same token may lie in other variables too."""
+        self.assert_left_out(
+            "OPENAI_API_KEY",
+            listed("type: openai, key: '${OPENAI_API_KEY:-}'"),
+            {"ANTHROPIC_AUTH_TOKEN": TOKEN, "OPENAI_API_KEY": TOKEN},
+        )
+
+    def test_a_variable_that_an_option_of_the_file_names_is_left_out(self) -> None:
+        """The established spelling."""
+        self.assert_left_out("MY_KEY", "aibridge: {anthropic_key: '${MY_KEY}'}", {"MY_KEY": TOKEN})
+
+    def test_a_numbered_variable_is_left_out(self) -> None:
+        """The type is the name's."""
+        self.assert_left_out(
+            "AIBRIDGE_PROVIDER_0_KEY",
+            None,
+            {"AIBRIDGE_PROVIDER_0_TYPE": "openai", "AIBRIDGE_PROVIDER_0_KEY": TOKEN},
+        )
+
+    def test_the_other_keys_stay(self) -> None:
+        """Only what is none is left out."""
+        settings = self.load(
+            listed("type: openai, keys: ['${A}', '${B}']"), environ={"A": TOKEN, "B": "sk-1"}
+        )
+
+        self.assertEqual(settings.providers[0].keys, (Secret("sk-1"),))
+
+    def test_a_default_in_the_file_is_written_there(self) -> None:
+        """`${KEY:-…}` without KEY is no variable's."""
+        self.assert_problem(
+            "aibridge.providers[0]: is given a token of an AI Bridge as its key",
+            self.problems(listed(f"type: openai, key: '${{KEY:-{TOKEN}}}'")),
+        )
+
+    def test_one_for_another_bridge_is_fine(self) -> None:
         """Bridges may stand behind one another."""
-        token = "aib_" + "0" * 12 + "_" + "0" * 49
+        listing = f"type: anthropic, key: {TOKEN}, base_url: 'https://other.example'"
 
-        self.load(listed(f"type: anthropic, key: {token}, base_url: 'https://other.example'"))
+        self.assertEqual(self.load(listed(listing)).providers[0].keys, (Secret(TOKEN),))
 
 
 class EstablishedTests(ConfigCase):

@@ -25,6 +25,8 @@ class Node:
     """A scalar, `list[Node]` or `dict[str, Node]`."""
     place: str
     """`etc/bridge.yaml:12`."""
+    variables: tuple[str, ...] = ()
+    """The environment's variables that a text was filled in from."""
 
     @property
     def members(self) -> Mapping[str, Node]:
@@ -108,6 +110,14 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replacement, text)
 
 
+def _referred_to(text: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names of the variables that `expand` takes something from."""
+    for found in _REFERENCE.finditer(text):
+        inner = _VARIABLE.fullmatch(found[1] or "")
+        if inner is not None and environ.get(inner[1]):
+            yield inner[1]
+
+
 class _Reader:
     """Turns YAML's own nodes into ours, and says which keys are doubled or no texts."""
 
@@ -124,6 +134,7 @@ class _Reader:
         """Return our node for YAML's, `label` being its path for problems."""
         place = f"{self._path}:{node.start_mark.line + 1}"
         value: object = None
+        variables: tuple[str, ...] = ()
         self._count += 1
         if self._count > _MOST:
             if self._count == _MOST + 1:
@@ -138,7 +149,8 @@ class _Reader:
             ]
         else:
             value = self._scalar(node, label, place)
-        return Node(value=value, place=place)
+            variables = tuple(_referred_to(str(node.value), self._environ))
+        return Node(value=value, place=place, variables=variables)
 
     def _members(
         self, node: yaml.MappingNode, label: str, depth: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Entry:
     region: str | None = None
     keys: tuple[Secret, ...] | None = None
     """Empty when a key was written but is empty."""
+    key_variables: Mapping[Secret, str] = dataclasses.field(default_factory=dict)
+    """The environment's variable that a key was taken from, for those that were."""
     send_actor_headers: bool | None = None
     key_header: str | None = None
     organization: str | None = None
@@ -132,6 +135,7 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         base_url=reader.get("base_url", BASE_URL) or None,
         region=reader.get("region", TEXT) or None,
         keys=reader.keys(),
+        key_variables=reader.key_variables,
         send_actor_headers=reader.get("send_actor_headers", BOOLEAN),
         key_header=reader.get("key_header", _KEY_HEADER),
         organization=reader.get("organization", _ACCOUNT),
@@ -153,8 +157,11 @@ def _entry_from_variables(
         place = f"environment {variable}"
         value: object = text
         if field == "keys":
-            value = [Node(value=key.strip(), place=place) for key in text.split(",")]
-        nodes[field] = Node(value=value, place=place)
+            value = [
+                Node(value=key.strip(), place=place, variables=(variable,))
+                for key in text.split(",")
+            ]
+        nodes[field] = Node(value=value, place=place, variables=(variable,))
     first = min(variable for variable, _ in fields.values())
     prefix = f"{first.partition('_PROVIDER_')[0]}_PROVIDER_{n}"
     label = f"environment {prefix}"
@@ -170,6 +177,8 @@ class _Fields:
         self._label = label
         self._members = members
         self._problems = problems
+        self.key_variables: dict[Secret, str] = {}
+        """Filled by `keys`."""
 
     def get(self, name: str, kind: Kind[T]) -> T | None:
         """Return the field, or None when it is left out or wrong."""
@@ -187,15 +196,14 @@ class _Fields:
         if keys is None:
             if key is None:
                 return None
-            secret = self.get("key", SECRET)
+            secret = self._credential(f"{self._label}.key", key)
             return (secret,) if secret else ()
         if not isinstance(keys.value, list):
             sentence = "must be a list of credentials"
             self._problems.append(problem(f"{self._label}.keys", sentence, keys.place))
             return ()
         read = [
-            self._read(f"{self._label}.keys[{n}]", node, SECRET)
-            for n, node in enumerate(keys.value)
+            self._credential(f"{self._label}.keys[{n}]", node) for n, node in enumerate(keys.value)
         ]
         found = tuple(secret for secret in read if secret)
         if len(set(found)) != len(found):
@@ -224,6 +232,12 @@ class _Fields:
             if name not in known:
                 sentence = f"is not an option{suggestion(name, known)}"
                 yield problem(f"{self._label}.{name}", sentence, node.place)
+
+    def _credential(self, label: str, node: Node) -> Secret | None:
+        secret = self._read(label, node, SECRET) if node.value is not None else None
+        if secret and node.variables:
+            self.key_variables[secret] = node.variables[0]
+        return secret
 
     def _is_bedrock(self) -> bool:
         node = self._members.get("type") or self._members.get("name")

@@ -238,6 +238,13 @@ def _network(text: str) -> Network:
 def _parse_proxy(text: str) -> Secret:
     address = load_secret_text(text)
     if address.strip():
+        scheme, separator, _ = address.partition("://")
+        if separator and scheme.strip().lower() != "http":
+            msg = (
+                'only http:// proxies can be used; https_proxy: "" (AIBRIDGE_HTTPS_PROXY=) '
+                "ignores the environment's"
+            )
+            raise ValueError(msg)
         Proxy(url=address, bypass=())  # refuses what is none, without repeating it
     return Secret(address)
 

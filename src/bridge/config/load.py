@@ -13,7 +13,7 @@ from bridge.config.pairs import (
     impossible_pairs,
     listeners_in,
     malformed_base_urls,
-    misplaced_tokens,
+    without_misplaced_tokens,
 )
 from bridge.config.providers import providers_from
 from bridge.config.safety import malformed_database, refusals
@@ -49,13 +49,16 @@ def load(path: Path | None, flags: Mapping[str, str], environ: Mapping[str, str]
     problems += unknown_keys(document)
     problems += unknown_names(sources)
     values: Values = {option: resolve(option, sources, problems) for option in options.ALL}
-    providers = providers_from(document, environ, values, problems)
+    left_out: list[str] = []
+    providers = tuple(
+        without_misplaced_tokens(each, problems, left_out)
+        for each in providers_from(document, environ, values, problems)
+    )
     clients = listeners_in(options.LISTEN, values[options.LISTEN], problems)
     operations = listeners_in(
         options.OPERATIONS_LISTEN, values[options.OPERATIONS_LISTEN], problems
     )
     problems += malformed_base_urls(providers)
-    problems += misplaced_tokens(providers)
     problems += malformed_database(values[options.DATABASE_ADDRESS])
     problems += impossible_pairs(values, clients, operations)
     unsafe = list(refusals(values, providers, clients, environ))
@@ -65,6 +68,7 @@ def load(path: Path | None, flags: Mapping[str, str], environ: Mapping[str, str]
     if problems:
         raise ConfigErrors(tuple(dict.fromkeys(problems)))
     warnings = [f"allowed by insecure: {sentence}" for sentence in unsafe] if allowed else []
+    warnings += left_out
     warnings += _warnings(values, providers, operations, flags)
     warnings += _without_effect(values)
     warnings += unknown_variables(environ)

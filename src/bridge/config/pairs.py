@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +34,7 @@ _RESERVED_HEADERS = frozenset(
 _ACTOR_PREFIX = "x-ai-bridge-actor"
 _VENDORS = {
     "anthropic": options.ANTHROPIC_BASE_URL.default,
-    "openai": options.OPENAI_BASE_URL.default,
+    "openai": options.OPENAI_BASE_URL.default.removesuffix("/v1"),
 }
 _DEVICES = frozenset({"", "/dev/stderr", "/dev/stdout", "-"})
 
@@ -88,16 +89,29 @@ def malformed_base_urls(providers: Sequence[ProviderSettings]) -> Iterator[str]:
             yield problem(label, sentence, provider.origin)
 
 
-def misplaced_tokens(providers: Sequence[ProviderSettings]) -> Iterator[str]:
-    """Yield a problem where a bridge's own token would be sent to the vendor as a key.
+def without_misplaced_tokens(
+    provider: ProviderSettings, problems: list[str], warnings: list[str]
+) -> ProviderSettings:
+    """Return the provider without those keys that are a bridge's own tokens, not its vendor's.
 
-    It happens where the bridge is started from the shell of somebody who uses one.
+    One from the environment is left out with a warning: it is there in the shell of everybody who
+    uses a bridge, and commands must work there too. One that somebody wrote down is a problem.
     """
-    for provider in providers:
-        at_vendor = provider.base_url == _VENDORS.get(provider.type)
-        if at_vendor and any(_is_token(key) for key in provider.keys):
+    if provider.base_url.removesuffix("/v1") != _VENDORS.get(provider.type):
+        return provider  # bridges may stand behind one another
+    tokens = [key for key in provider.keys if _is_token(key)]
+    for token in tokens:
+        variable = provider.key_variables.get(token)
+        if variable is None:
             sentence = "is given a token of an AI Bridge as its key; give the vendor's, or unset it"
-            yield problem(provider.label, sentence, provider.origin)
+            problems.append(problem(provider.label, sentence, provider.origin))
+        else:
+            sentence = (
+                f"{variable} in the environment holds a token of an AI Bridge, no key of "
+                f"{provider.type}'s; the provider {provider.name} does without it"
+            )
+            warnings.append(problem(provider.label, sentence, provider.origin))
+    return replace(provider, keys=tuple(key for key in provider.keys if key not in tokens))
 
 
 def _is_token(key: Secret) -> bool:

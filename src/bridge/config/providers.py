@@ -167,6 +167,7 @@ def _join(entries: list[Entry], established: _Established, problems: list[str]) 
                     type=established.name,
                     base_url=address.value,
                     keys=(key.value,) if key.value else (),
+                    key_variables=_variable_of(key),
                 )
             )
         return
@@ -183,19 +184,24 @@ def _join(entries: list[Entry], established: _Established, problems: list[str]) 
 def _filled(entry: Entry, established: _Established, problems: list[str]) -> Entry:
     """Return the entry with the key and address that its own options say."""
     key, address = established.key, established.base_url
-    keys, base_url = entry.keys, entry.base_url
+    keys, base_url, variables = entry.keys, entry.base_url, entry.key_variables
     missing = keys is None or (established.key_meant and not keys)
     other = established.key_meant and key.value not in (keys or ())
     if key.value and (
         missing or (other and _counts_more(key, entry, f"{entry.label}.key", problems))
     ):
         keys = (key.value,)
+        variables = _variable_of(key)
     other = address.given and (base_url or "").rstrip("/") != address.value.rstrip("/")
     if other and (
         base_url is None or _counts_more(address, entry, f"{entry.label}.base_url", problems)
     ):
         base_url = address.value
-    return replace(entry, keys=keys, base_url=base_url)
+    return replace(entry, keys=keys, base_url=base_url, key_variables=variables)
+
+
+def _variable_of(key: Value[Secret]) -> Mapping[Secret, str]:
+    return {key.value: key.variables[0]} if key.variables else {}
 
 
 def _counts_more(value: Value[Any], entry: Entry, label: str, problems: list[str]) -> bool:
@@ -297,4 +303,5 @@ def _settled(entry: Entry, values: Values) -> ProviderSettings:
         fallback_models=dict(entry.fallback_models),
         origin=entry.origin,
         label=entry.label,
+        key_variables=entry.key_variables,
     )

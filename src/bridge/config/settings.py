@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from bridge.config.table import Option
@@ -36,6 +36,8 @@ class Value(Generic[T]):
     """`flag --aibridge-retention`, `environment CODER_…`, `etc/bridge.yaml:12` or `default`."""
     ambient: bool = False
     """Whether it came from a fallback variable, which gives way to other spellings."""
+    variables: tuple[str, ...] = ()
+    """The environment's variables that it was taken from, also by the file."""
 
     @property
     def given(self) -> bool:
@@ -74,6 +76,8 @@ class ProviderSettings:
     """Where it was declared."""
     label: str = ""
     """What problems call it, e.g. `aibridge.providers[1]`."""
+    key_variables: Mapping[Secret, str] = field(default_factory=dict)
+    """The environment's variable that a key was taken from, for those that were."""
 
     @property
     def own_keys_only(self) -> bool:

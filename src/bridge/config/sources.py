@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from bridge.config import options
@@ -40,6 +41,7 @@ class _Candidate:
     raw: object
     path: str
     origin: str
+    variables: tuple[str, ...] = ()
 
 
 def resolve(option: Option[T], sources: Sources, problems: list[str]) -> Value[T]:
@@ -59,9 +61,12 @@ def resolve(option: Option[T], sources: Sources, problems: list[str]) -> Value[T
                 )
                 problems.append(problem(option.path, sentence))
         found += values[:1]
-    fallback = _from_environment(option, option.fallback_environment, sources.environ)
-    for value in _read(option, fallback, problems):
-        found.append(Value(value=value.value, path=value.path, origin=value.origin, ambient=True))
+    if not found:
+        # What lies in the environment for everybody is not even looked at beside what is meant
+        # for us: it may well be of no use to us.
+        fallback = _from_environment(option, option.fallback_environment, sources.environ)
+        values = list(_read(option, islice(fallback, 1), problems))
+        found += [replace(value, ambient=True) for value in values]
     return found[0] if found else Value(value=option.default, path=option.path)
 
 
@@ -105,7 +110,8 @@ def _from_environment(
     for name in names:
         text = environ.get(name)
         if text is not None and (text or option.empty):
-            yield _Candidate(raw=text, path=option.path, origin=f"environment {name}")
+            origin = f"environment {name}"
+            yield _Candidate(raw=text, path=option.path, origin=origin, variables=(name,))
 
 
 def _from_document(option: Option[Any], document: Node) -> Iterator[_Candidate]:
@@ -113,7 +119,7 @@ def _from_document(option: Option[Any], document: Node) -> Iterator[_Candidate]:
         node = document.find(path)
         if node is None or node.value is None or (node.value == "" and not option.empty):
             continue
-        yield _Candidate(raw=node.plain(), path=path, origin=node.place)
+        yield _Candidate(raw=node.plain(), path=path, origin=node.place, variables=node.variables)
 
 
 def _read(
@@ -125,7 +131,12 @@ def _read(
         except ValueError as e:
             problems.append(problem(candidate.path, str(e), candidate.origin))
         else:
-            yield Value(value=value, path=candidate.path, origin=candidate.origin)
+            yield Value(
+                value=value,
+                path=candidate.path,
+                origin=candidate.origin,
+                variables=candidate.variables,
+            )
 
 
 def _spelling(value: Value[Any]) -> str:
