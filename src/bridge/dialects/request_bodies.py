@@ -41,21 +41,20 @@ def read_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T | Loose | None
     Raises:
         BadRequest: empty, not JSON, or not an object.
     """
+    body = body.removeprefix(_BOM)
     try:
         return decoder.decode(body)
     except RecursionError:
         _require_object(body)
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        return _reread(body, decoder, e)
+        return _reread(body, e)
 
 
-def _reread(body: bytes, decoder: msgspec.json.Decoder[T], refusal: Exception) -> T | Loose | None:
+def _reread(body: bytes, refusal: Exception) -> Loose | None:
     if not body or body.isspace():
         msg = "The request body is empty; send a JSON object."
         raise BadRequest(msg)
-    if body.startswith(_BOM):
-        return read_body(body.removeprefix(_BOM), decoder)
     if len(body) > _MAX_REREAD_BYTES:
         odd_only = isinstance(refusal, msgspec.ValidationError | UnicodeDecodeError)
         if not odd_only and not _SURROGATE.search(body):
