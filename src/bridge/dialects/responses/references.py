@@ -1,7 +1,8 @@
 """Which items of a request's input the provider keeps, and which objects it may build on.
 
 An item that refers to one of a stored response has that one's `id`, and is of the type
-`item_reference` or of none. Only items in which the name `id` stands are looked at for that.
+`item_reference` or of none. Of every item these members are decoded: that is faster than to look
+for their names in it, which may be spelled with escapes.
 
 Source: developers.openai.com/api/reference/resources/responses/methods/create, `input`
 (read 2026-11-25).
@@ -43,7 +44,7 @@ def may_build_on_objects(body: bytes) -> bool:
 
 
 def may_refer_to_items(body: bytes) -> bool:
-    """Return whether a body, or an item, may hold a reference to an item."""
+    """Return whether a body that was not read may hold a reference to an item."""
     return _ID in body or _ESCAPE in body
 
 
@@ -55,15 +56,13 @@ def referred_to(items: Iterable[msgspec.Raw | object]) -> tuple[str, ...]:
     """
     ids: dict[str, None] = {}
     for item in items:
-        identifier = _of_raw(bytes(item)) if isinstance(item, msgspec.Raw) else _of_object(item)
+        identifier = _of_raw(item) if isinstance(item, msgspec.Raw) else _of_object(item)
         if identifier:
             ids[identifier if len(ids) < _MOST else UNREADABLE] = None
     return tuple(ids)
 
 
-def _of_raw(raw: bytes) -> str | None:
-    if not may_refer_to_items(raw):
-        return None
+def _of_raw(raw: msgspec.Raw) -> str | None:
     try:
         return _id_in(_NAMED.decode(raw))
     except msgspec.ValidationError:
@@ -71,7 +70,7 @@ def _of_raw(raw: bytes) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return _of_object(read_loosely(raw))
+        return _of_object(read_loosely(bytes(raw)))
     except (ValueError, RecursionError):
         return UNREADABLE
 
