@@ -117,6 +117,21 @@ class BodyCases(BadInputCases):
         await self.passed(gzip.compress(self.speech.ask), [(b"content-encoding", b"gzip")])
         self.assertEqual(self.journal.of(InterceptionStarted)[0].prompt, "Hello")
 
+    async def test_a_body_that_says_it_is_not_encoded_is_read(self) -> None:
+        await self.passed(self.speech.ask, [(b"content-encoding", b"identity")])
+        self.assertEqual(self.journal.of(InterceptionStarted)[0].prompt, "Hello")
+
+    async def test_an_encoding_on_two_lines_is_read(self) -> None:
+        lines = [(b"content-encoding", b"gzip"), (b"content-encoding", b"identity")]
+        await self.passed(gzip.compress(self.speech.ask), lines)
+        self.assertEqual(self.journal.of(InterceptionStarted)[0].prompt, "Hello")
+
+    async def test_two_encodings_on_two_lines_are_read(self) -> None:
+        lines = [(b"content-encoding", b"gzip"), (b"content-encoding", b"zstd")]
+        packed = zstandard.ZstdCompressor().compress(gzip.compress(self.speech.ask))
+        await self.passed(packed, lines)
+        self.assertEqual(self.journal.of(InterceptionStarted)[0].prompt, "Hello")
+
     async def test_a_bomb_is_refused_by_what_it_would_become(self) -> None:
         bomb = gzip.compress(b" " * (64 * MIB))
         client = await self.start_answering()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from tests.dialects.chat_completions.test_passage import without_usage_chunks
 from tests.fixtures import chat, responses
 from tests.loopback import every_byte
@@ -114,6 +117,14 @@ class AskingForUsageTests(SpeakingTestCase):
 
         self.assertEqual(await self.asked(body), body.replace(b"null", b'{"include_usage":true}'))
 
+    async def test_a_body_that_says_it_is_not_encoded_is_like_one_that_does_not_say(self) -> None:
+        await self.start([Send(stream_head() + chunk(CHAT.whole) + LAST_CHUNK)])
+
+        response = await self.ask(CHAT.ask_stream, headers=[(b"content-encoding", b"identity")])
+
+        self.assertEqual(self.upstream.requests[0].body, CHAT.ask_stream[:-1] + _ASKING)
+        self.assertEqual(response.body, CHAT.seen(CHAT.whole))
+
     async def test_a_document_tells_its_counts_unasked(self) -> None:
         await self.start([Send(answer(CHAT.document))])
 
@@ -144,6 +155,29 @@ class AskingForUsageTests(SpeakingTestCase):
 
         self.assertEqual((response.body, response.end), (CHAT.document, "clean"))
         self.assertEqual(response.header(b"content-length"), b"%d" % len(CHAT.document))
+
+
+class NotAskingForUsageTests(SpeakingTestCase):
+    """Where the provider takes no `stream_options`, requests and answers go as they came."""
+
+    speech = CHAT
+    upstream_options: ClassVar[Mapping[str, Any]] = {"asks_for_usage": False}
+
+    async def passed(self, body: bytes) -> None:
+        await self.start([Send(stream_head() + chunk(CHAT.whole) + LAST_CHUNK)])
+
+        response = await self.ask(body)
+
+        self.assertEqual(self.upstream.requests[0].body, body)
+        self.assertEqual((response.body, response.end), (CHAT.whole, "clean"))
+        self.assertIsNone(self.journal.ended.client_sha256)
+        self.assertEqual(self.journal.usage.output_tokens, 5)
+
+    async def test_nothing_is_asked_for(self) -> None:
+        await self.passed(CHAT.ask_stream)
+
+    async def test_a_no_stays_a_no(self) -> None:
+        await self.passed(CHAT.ask_stream[:-1] + b',"stream_options":{"include_usage":false}}')
 
 
 class LengthOfStreamTests(SpeakingTestCase):

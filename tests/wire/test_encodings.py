@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.errors import BadRequest, PayloadTooLarge
-from bridge.wire.encodings import decode_body
+from bridge.wire.encodings import content_coding, decode_body
 from tests.support.cases import BridgeTestCase
 
 BODY = b'{"model":"claude-x","messages":[]}' * 40
@@ -33,6 +33,38 @@ def zstd_stream(body: bytes) -> bytes:
     half = len(body) // 2
     flushed = packer.compress(body[:half]) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
     return flushed + packer.compress(body[half:]) + packer.flush()
+
+
+class ContentCodingTests(BridgeTestCase):
+    """What a body is encoded with, however many header lines say it."""
+
+    def check(self, expected: bytes, *values: bytes) -> None:
+        headers = [(b"content-type", b"a/b"), *((b"content-encoding", value) for value in values)]
+        self.assertEqual(content_coding(headers), expected)
+
+    def test_no_header_is_no_encoding(self) -> None:
+        self.check(b"")
+
+    def test_an_empty_header_is_no_encoding(self) -> None:
+        self.check(b"", b" ", b",")
+
+    def test_identity_is_no_encoding(self) -> None:
+        self.check(b"", b"Identity")
+
+    def test_one_encoding(self) -> None:
+        self.check(b"gzip", b"gzip")
+
+    def test_identity_after_an_encoding_says_nothing(self) -> None:
+        self.check(b"gzip", b"gzip", b"identity")
+
+    def test_identity_before_an_encoding_says_nothing(self) -> None:
+        self.check(b"gzip", b"identity", b"gzip")
+
+    def test_identity_in_the_same_header_says_nothing(self) -> None:
+        self.check(b"gzip", b"identity , gzip")
+
+    def test_several_headers_are_one_in_their_order(self) -> None:
+        self.check(b"gzip, deflate, zstd", b"gzip", b"deflate,zstd")
 
 
 class DecodingTests(BridgeTestCase):
