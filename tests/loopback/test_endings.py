@@ -139,5 +139,24 @@ class LimitTests(SpeakingTestCase):
         self.assertEqual(self.admission.in_flight, 0)
 
 
+class PlaceTests(SpeakingTestCase):
+    """Who is refused takes no place from the others."""
+
+    speech = MESSAGES
+    max_concurrency = 1
+
+    async def test_a_request_that_cannot_be_written_down_gives_its_place_back(self) -> None:
+        await self.start([Send(answer(self.speech.document))])
+        self.journal.most_at_once = 0  # there seemed to be room when it was admitted
+        refused = await self.ask()
+        self.journal.most_at_once = 1000
+
+        response = await self.ask()
+
+        self.assertEqual((refused.status, response.status), (503, 200))
+        self.assertEqual((self.admission.in_flight, self.memory.used_bytes), (0, 0))
+        self.assertEqual(len(self.upstream.requests), 1)
+
+
 class QuietTests(endings.QuietCases):
     speech = MESSAGES
