@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -9,8 +10,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
+from bridge.dialects.chat_completions.passage import UsagePassage
 from bridge.domain.errors import Unavailable
-from bridge.upstream.relay import AFTER_END_SECONDS, Finish, Relay, RelayLimits
+from bridge.upstream.relay import AFTER_END_SECONDS, Finish, Passage, Relay, RelayLimits
 from tests.fixtures.messages import DOCUMENTS, STREAMS, cuts
 from tests.support.cases import BridgeTestCase
 
@@ -68,7 +70,14 @@ class RelayTestCase(BridgeTestCase):
         self.endings = 0
         self.boundary = True
 
-    def relay(self, *, length: int | None = None, ping: float = 0.0) -> Relay:
+    def relay(
+        self,
+        *,
+        length: int | None = None,
+        ping: float = 0.0,
+        exchange: float = 100.0,
+        passage: Passage | None = None,
+    ) -> Relay:
         def ending() -> Deferred[None]:
             self.endings += 1
             return self.durable
@@ -81,7 +90,8 @@ class RelayTestCase(BridgeTestCase):
             between=lambda: PING if self.boundary else b"",
             clock=self.clock,
             started=self.clock.seconds(),
-            limits=RelayLimits(upstream_idle=30, client_stall=20, exchange=100, ping=ping),
+            limits=RelayLimits(upstream_idle=30, client_stall=20, exchange=exchange, ping=ping),
+            passage=passage,
         )
         relay.makeConnection(self.upstream)  # type: ignore[arg-type]
         return relay
@@ -267,3 +277,73 @@ class EndingTests(RelayTestCase):
             self.clock.advance(1)
         self.assertIn(PING, self.client.written)
         self.assertNotEqual(relay.client_sha256, relay.response_sha256)
+
+
+HALF = b'data: {"choices":['
+COUNTS = b'data: {"choices":[],"usage":{"prompt_tokens":7}}\n\n'
+
+
+class PassageTests(RelayTestCase):
+    """Bytes that go through something which keeps some of them back."""
+
+    def held_with_a_rest(self) -> Relay:
+        """Return a relay whose end waits for its record, with half an event behind it."""
+        self.last, self.durable = b"[DONE]", Deferred()
+        relay = self.relay(exchange=5.0, passage=UsagePassage())
+        relay.dataReceived(b"data: one\n\n")
+        relay.dataReceived(b"data: [DONE]\n\n" + HALF)
+        return relay
+
+    def test_half_an_event_comes_with_the_end_it_stands_behind(self) -> None:
+        relay = self.held_with_a_rest()
+        relay.connectionLost(Failure(ResponseDone()))
+
+        self.durable.callback(None)
+
+        self.assertIs(self.done(relay), Finish.COMPLETE)
+        self.assertEqual(self.client.body, b"data: one\n\ndata: [DONE]\n\n" + HALF)
+        self.assertEqual(relay.take_rest(), b"")
+
+    def test_half_an_event_is_left_when_nothing_waits_before_it(self) -> None:
+        relay = self.relay(passage=UsagePassage())
+        relay.dataReceived(b"data: one\n\n" + HALF)
+
+        relay.connectionLost(Failure(ConnectionLost()))
+
+        self.assertIs(self.done(relay), Finish.BROKE)
+        self.assertEqual((self.client.body, relay.take_rest()), (b"data: one\n\n", HALF))
+
+    def test_a_stop_leaves_nothing_to_be_written_behind_an_end_that_was_not(self) -> None:
+        relay = self.held_with_a_rest()
+        relay.connectionLost(Failure(ResponseDone()))
+
+        relay.stop()
+
+        self.assertIs(self.done(relay), Finish.STOPPED)
+        self.assertEqual((self.client.body, relay.take_rest()), (b"data: one\n\n", b""))
+
+    def test_neither_does_the_limit_of_the_exchange(self) -> None:
+        relay = self.held_with_a_rest()
+
+        self.clock.advance(6)
+
+        self.assertIs(self.done(relay), Finish.OVERTIME)
+        self.assertEqual((self.client.body, relay.take_rest()), (b"data: one\n\n", b""))
+
+    def test_what_is_left_out_without_end_is_not_kept(self) -> None:
+        """Blank lines behind counts that the client did not ask for are not passed on either."""
+        relay = self.relay(passage=UsagePassage())
+        relay.dataReceived(b"data: one\n\n" + COUNTS)
+        blank = b"\n" * 65_536
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(100):
+                relay.dataReceived(blank)
+            grown = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+
+        self.assertEqual(self.client.body, b"data: one\n\n")
+        self.assertLess(grown, 1 << 20)
+        self.assertIsNotNone(relay.client_sha256)
