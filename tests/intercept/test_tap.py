@@ -231,6 +231,17 @@ class FaultTests(TapTestCase):
         self.assertEqual((seen.complete, seen.partially_observed), (True, True))
         self.assertEqual([event for event, _ in log.warnings], ["event not read in full"])
 
+    def test_end_may_have_been_in_what_was_too_large(self) -> None:
+        """A stream without an end is then not called broken."""
+        tap = self.tap(max_bytes=2000)
+        tap.data(FIXTURES["truncated_before_stop"].body)
+        before = tap.following
+
+        tap.data(b"data: " + b"x" * 3000 + b"\n\n")
+
+        self.assertEqual((before, tap.following), (True, False))
+        self.assertFalse(tap.finish().complete)
+
     def test_end_that_is_too_large_is_an_end(self) -> None:
         stop = b'event: message_stop\ndata: {"x":"' + b"x" * 3000 + b'"}'
         tap = self.tap(max_bytes=2000)
