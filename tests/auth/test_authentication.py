@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from bridge.auth.authentication import (
     API_KEY,
     AUTHORIZATION,
+    AZURE_KEY,
     Authenticated,
     authenticate,
 )
@@ -253,13 +254,50 @@ class SharedHeaderTests(AuthenticationCase):
 
     def test_a_token_without_a_scheme_is_refused(self) -> None:
         """Authorization has a scheme; a bare value is not guessed at."""
-        self.assertIn("valid", self.refusal({AUTHORIZATION: OURS}))
+        self.assert_told_how({AUTHORIZATION: OURS})
 
     def test_a_token_as_basic_credentials_is_refused(self) -> None:
         """Basic is not a way in."""
         basic = b"Basic " + base64.b64encode(b"user:" + OURS)
 
-        self.assertIn("valid", self.refusal({AUTHORIZATION: basic}))
+        self.assert_told_how({AUTHORIZATION: basic})
+
+    def test_a_token_in_quotation_marks_is_refused(self) -> None:
+        """As a settings file has it that is not read by a shell."""
+        self.assert_told_how({AUTHORIZATION: b'"' + OURS + b'"'})
+        self.assert_told_how({AUTHORIZATION: b'Bearer "' + OURS + b'"'})
+        self.assert_told_how({AUTHORIZATION: b'"Bearer ' + OURS + b'"'})
+        self.assert_told_how({API_KEY: b"'" + OURS + b"'"})
+        self.assert_told_how({API_KEY: b"Bearer " + OURS})
+
+    def assert_told_how(self, headers: Mapping[bytes, bytes]) -> None:
+        message = self.refusal(headers)
+        self.assertIn("write Authorization: Bearer aib_", message)
+        self.assertNotIn(OURS.decode(), message)
+
+    def test_the_key_of_azures_sdk_is_accepted(self) -> None:
+        """AzureOpenAI(api_key=…) sends Api-Key."""
+        self.assert_central({AZURE_KEY: OURS})
+        self.assert_central({AZURE_KEY: OURS, AUTHORIZATION: OWN_BEARER})
+
+    def test_the_key_of_azures_sdk_comes_last(self) -> None:
+        """Of several tokens."""
+        self.assert_central({AZURE_KEY: OTHERS, API_KEY: OURS})
+
+    def test_a_foreign_key_of_azures_sdk_is_refused(self) -> None:
+        """In the words for every other."""
+        self.assertEqual(
+            self.refusal({AZURE_KEY: OWN_KEY}), self.refusal({AUTHORIZATION: OWN_BEARER})
+        )
+
+    def test_a_token_in_azures_header_is_no_key_of_ones_own(self) -> None:
+        """Not even where one would be read from it."""
+        found = self.authenticate(
+            {b"x-ai-bridge-token": OURS, AZURE_KEY: OTHERS}, own_headers=(AZURE_KEY,)
+        )
+
+        self.assertIsNone(found.user_credential)
+        self.assertIn(AZURE_KEY, found.remove)
 
     def test_a_token_that_nobody_has_is_refused(self) -> None:
         """The directory decides; the key header is not tried after a token in Authorization."""
@@ -272,7 +310,7 @@ class SharedHeaderTests(AuthenticationCase):
         message = self.refusal({b"user-agent": b"curl/8"})
 
         self.assertIn("ANTHROPIC_AUTH_TOKEN", message)
-        self.assertIn("aibridge token create", message)
+        self.assertIn("aibridge token create --user NAME", message)
 
     def test_empty_headers_are_as_nothing(self) -> None:
         """A client whose key variable is empty gets the same help."""
@@ -316,6 +354,51 @@ class RefusedOwnKeyTests(AuthenticationCase):
         """What stays here anyway is no reason to refuse."""
         found = self.authenticate(
             {AUTHORIZATION: b"Bearer " + OURS, API_KEY: OWN_KEY}, allow_byok=False
+        )
+
+        self.assertIsNone(found.user_credential)
+
+
+class MisplacedOwnKeyTests(AuthenticationCase):
+    """A key in a header that the provider does not read would let the organisation pay."""
+
+    def misplaced(
+        self, header: bytes, *more: tuple[bytes, bytes], own: Sequence[bytes] = (AUTHORIZATION,)
+    ) -> str:
+        headers = {b"x-ai-bridge-token": OURS, header: OWN_KEY, **dict(more)}
+        return self.assertRaises(BadRequest, self.authenticate, headers, own_headers=own).message
+
+    def test_a_key_in_the_header_of_another_api_is_a_bad_request(self) -> None:
+        """OpenAI's goes into Authorization."""
+        self.assertIn("X-Api-Key: send it as Authorization: Bearer", self.misplaced(API_KEY))
+        self.assertIn("Api-Key: send it as Authorization: Bearer", self.misplaced(AZURE_KEY))
+
+    def test_the_same_beside_a_token_in_authorization(self) -> None:
+        """A token is no key of one's own."""
+        self.misplaced(API_KEY, (AUTHORIZATION, b"Bearer " + OTHERS))
+
+    def test_the_best_header_is_named(self) -> None:
+        """Azure's at Azure."""
+        self.assertIn("as Api-Key,", self.misplaced(API_KEY, own=(AZURE_KEY, AUTHORIZATION)))
+
+    def test_beside_a_key_in_the_right_place_it_stays_here(self) -> None:
+        """What pays is clear."""
+        headers = {b"x-ai-bridge-token": OURS, AUTHORIZATION: OWN_BEARER, API_KEY: OWN_KEY}
+
+        self.assert_own(headers, AUTHORIZATION, OWN_BEARER, own_headers=(AUTHORIZATION,))
+
+    def test_a_token_in_the_wrong_place_stays_here(self) -> None:
+        """It was not meant to pay."""
+        found = self.authenticate(
+            {b"x-ai-bridge-token": OURS, API_KEY: OTHERS}, own_headers=(AUTHORIZATION,)
+        )
+
+        self.assertIsNone(found.user_credential)
+
+    def test_without_the_tokens_own_header_it_stays_here(self) -> None:
+        """Nobody asked for bring-your-own-key."""
+        found = self.authenticate(
+            {AUTHORIZATION: b"Bearer " + OURS, API_KEY: OWN_KEY}, own_headers=(AUTHORIZATION,)
         )
 
         self.assertIsNone(found.user_credential)

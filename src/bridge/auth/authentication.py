@@ -1,7 +1,7 @@
 """From a request's headers to the person behind it, and to what of their own goes upstream.
 
 =====================  ================  ================  =====================================
-X-AI-Bridge-Token (1)  Authorization     X-Api-Key         outcome
+X-AI-Bridge-Token (1)  Authorization     X-Api-Key (4)     outcome
 =====================  ================  ================  =====================================
 token                  none, or a token  none, or a token  ours (the organisation's credential)
 token                  other             none, or a token  BYOK with Authorization
@@ -17,9 +17,10 @@ none                   none              none              401, and says what to
 1. or, in this order, X-Coder-AI-Governance-Token, Coder-Session-Token.
 2. The provider says which headers may hold a credential of the user's own, and which counts when
    several do: X-Api-Key then Authorization at Anthropic, Authorization alone at OpenAI, where a
-   stray X-Api-Key just stays here.
+   key in X-Api-Key and none in Authorization is 400: it would be the organisation that pays.
 3. Bring-your-own-key is asked for by giving the token its own header; a provider key that merely
    lies in the environment beside it never pays for the organisation's requests.
+4. or, where that holds nothing, Api-Key, in which Azure's SDKs send what they are given.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.auth.token import contains_token_shape
+from bridge.auth.token import TOKEN_PREFIX, contains_token_shape
 from bridge.domain.errors import BadRequest, Forbidden, Unauthenticated
 from bridge.domain.identity import Actor, UserCredential
 
@@ -41,12 +42,29 @@ AZURE_KEY = b"api-key"
 NOTHING_SENT = (
     "No AI Bridge token was sent. Set your client's API key (for example ANTHROPIC_AUTH_TOKEN, "
     "ANTHROPIC_API_KEY or OPENAI_API_KEY) to a token that begins with aib_; "
-    "`aibridge token create` makes one."
+    "`aibridge token create --user NAME` makes one."
+)
+NOTHING_SENT_TO_MANAGE = (
+    "No AI Bridge token was sent. Send one for management as Authorization: Bearer aib_...; "
+    "`aibridge token create --user NAME --scope manage` makes one, and the first start of the "
+    "bridge left one in the file admin-token of its data_dir."
 )
 NOT_VALID = (
     "The credential sent is not a valid AI Bridge token. Set your client's API key to a token that "
-    "begins with aib_ (`aibridge token create` makes one); to use a provider key of your own, send "
-    "the token in the header X-AI-Bridge-Token beside it."
+    "begins with aib_ (`aibridge token create --user NAME` makes one); to use a provider key of "
+    "your own, send the token in the header X-AI-Bridge-Token beside it."
+)
+NOT_BEARER = (
+    "The AI Bridge token is there, but not as it has to be to be valid: write "
+    "Authorization: Bearer aib_..., without quotation marks."
+)
+NOT_FOR_MANAGING = (
+    "This token is for sending requests only. Make one to manage with: "
+    "`aibridge token create --user NAME --scope manage`."
+)
+NOT_FOR_ASKING = (
+    "This token is for management. Make one to send requests with: "
+    "`aibridge token create --user NAME --scope inference`."
 )
 NO_OWN_KEYS = (
     "Provider credentials of your own are not allowed here. Send only your AI Bridge token, as "
@@ -86,6 +104,7 @@ def authenticate(
     *,
     allow_byok: bool,
     own_headers: Sequence[bytes] = (API_KEY, AUTHORIZATION),
+    nothing_sent: str = NOTHING_SENT,
 ) -> Authenticated:
     """Return who sends a request with `headers`.
 
@@ -94,9 +113,11 @@ def authenticate(
         directory: who knows the tokens.
         allow_byok: whether users may bring a provider credential of their own.
         own_headers: which headers may hold such a credential, the first one that does counts.
+        nothing_sent: what somebody is told who sends nothing.
 
     Raises:
-        BadRequest: a credential header is given twice.
+        BadRequest: a credential header is given twice, or one of the user's own is in a header
+            in which it would not be used.
         Unauthenticated: there is no token, or it is not a good one.
         Forbidden: the user's own credential is sent and not allowed.
         Unavailable: nobody can be known yet.
@@ -105,10 +126,13 @@ def authenticate(
         if len(headers.get(name, ())) > 1:
             raise BadRequest(f"The header {name.decode().title()} was given more than once.")
     own = next((value for name in TOKEN_HEADERS if (value := _value(headers, name))), b"")
-    actor = directory.identify((own or _shared(headers)).decode("latin-1"))
+    token = own or _shared(headers, nothing_sent)
+    actor = directory.identify(token.decode("latin-1"))
     credential = _user_credential(headers, own_headers) if own else None
     if credential is not None and not allow_byok:
         raise Forbidden(NO_OWN_KEYS)
+    if own and credential is None and allow_byok:
+        _refuse_misplaced(headers, own_headers)
     return Authenticated(
         actor=actor, user_credential=credential, remove=_ALWAYS_REMOVED | _leaking(headers)
     )
@@ -120,14 +144,31 @@ def bearer(value: bytes) -> bytes:
     return fields[1] if len(fields) == 2 and fields[0].lower() == b"bearer" else b""
 
 
-def _shared(headers: Mapping[bytes, Sequence[bytes]]) -> bytes:
+def _shared(headers: Mapping[bytes, Sequence[bytes]], nothing_sent: str) -> bytes:
     """Return the token from the headers in which SDKs send their API key."""
-    authorization, api_key = _value(headers, AUTHORIZATION), _value(headers, API_KEY)
-    candidates = (bearer(authorization), api_key)
+    authorization = _value(headers, AUTHORIZATION)
+    keys = (_value(headers, API_KEY), _value(headers, AZURE_KEY))
+    candidates = (bearer(authorization), *keys)
     ours = next((each for each in candidates if contains_token_shape(each)), b"")
-    if ours:
+    if ours.startswith(TOKEN_PREFIX):
         return ours
-    raise Unauthenticated(NOT_VALID if authorization or api_key else NOTHING_SENT)
+    if ours or contains_token_shape(authorization):
+        raise Unauthenticated(NOT_BEARER)
+    raise Unauthenticated(NOT_VALID if authorization or any(keys) else nothing_sent)
+
+
+def _refuse_misplaced(
+    headers: Mapping[bytes, Sequence[bytes]], own_headers: Sequence[bytes]
+) -> None:
+    for name in (API_KEY, AZURE_KEY):
+        value = _value(headers, name)
+        if value and name not in own_headers and not contains_token_shape(value):
+            best = own_headers[0]
+            expected = "Authorization: Bearer" if best == AUTHORIZATION else best.decode().title()
+            raise BadRequest(
+                f"This provider does not take a key of your own in {name.decode().title()}: send "
+                f"it as {expected}, or leave it out to use the organisation's."
+            )
 
 
 def _user_credential(

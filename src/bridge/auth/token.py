@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from bridge.domain.identity import Secret
 
+TOKEN_PREFIX = b"aib_"
 ID_LENGTH = 12
 SECRET_LENGTH = 43
 # 62**43 is just above 2**256.

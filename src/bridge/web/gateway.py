@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
-from bridge.auth.authentication import Authenticated, Directory, authenticate
+from bridge.auth.authentication import NOT_FOR_ASKING, Authenticated, Directory, authenticate
 from bridge.auth.token import contains_token_shape
 from bridge.dialects.interface import Dialect
 from bridge.domain.errors import (
@@ -176,10 +176,7 @@ class Gateway:
             own_headers=upstream.provider.own_headers,
         )
         if authenticated.actor.scope is not Scope.INFERENCE:
-            raise Forbidden(
-                "This token is for management. Make one to send requests with: "
-                "`aibridge token create --scope inference`."
-            )
+            raise Forbidden(NOT_FOR_ASKING)
         return self._arrival(upstream, route, rest, authenticated)
 
     def refusal(self, head: RequestHead, upstream: Upstream, error: BridgeError) -> Refusal:

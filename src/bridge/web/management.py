@@ -8,7 +8,12 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from bridge.auth.audit import change
-from bridge.auth.authentication import Directory, authenticate
+from bridge.auth.authentication import (
+    NOT_FOR_MANAGING,
+    NOTHING_SENT_TO_MANAGE,
+    Directory,
+    authenticate,
+)
 from bridge.domain.clock import Clock
 from bridge.domain.errors import BridgeError, Forbidden, InvalidRequest, NotFound, Validation
 from bridge.domain.identity import Actor, Role, Scope
@@ -140,12 +145,15 @@ class Management:
         head = _head(request)
         actor = None
         try:
-            actor = authenticate(head.by_name(), self._directory, allow_byok=True).actor
+            actor = authenticate(
+                head.by_name(),
+                self._directory,
+                allow_byok=False,
+                own_headers=(),
+                nothing_sent=NOTHING_SENT_TO_MANAGE,
+            ).actor
             if actor.scope is not Scope.MANAGE:
-                raise Forbidden(
-                    "This token is for sending requests only. Make one to manage with: "
-                    "`aibridge token create --scope manage`."
-                )
+                raise Forbidden(NOT_FOR_MANAGING)
         except BridgeError as error:
             path = head.target.partition(b"?")[0].decode("latin-1")
             self._refusals.note(error, actor=actor, path=path, source=self._source(head))

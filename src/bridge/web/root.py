@@ -12,6 +12,7 @@ from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.exchanges import Asked
 from bridge.web.gateway import Gateway
 from bridge.web.router import Problem, Router
+from bridge.web.routes import nothing_here
 from bridge.web.site import BridgeRequest
 
 MAX_MANAGEMENT_BODY_BYTES = 256 * 1024
@@ -26,6 +27,7 @@ class Root(Resource):
         """Serve both."""
         super().__init__()
         self._gateway = gateway
+        management.nothing_here = self._nothing_here
         self._management = management.resource()
 
     def render(self, request: BridgeRequest) -> Any:
@@ -35,6 +37,9 @@ class Root(Resource):
         if request.arrival is not None and isinstance(request.arrival.place, Asked):
             return self._gateway.render(request)
         return self._management.render(request)
+
+    def _nothing_here(self) -> str:
+        return nothing_here(each.provider for each in self._gateway.upstreams)
 
 
 class RootGate:

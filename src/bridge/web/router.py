@@ -55,6 +55,8 @@ class Router(Klein):
     def __init__(self) -> None:
         """Make an app without routes; Klein makes one more for every object that it is bound to."""
         super().__init__()
+        self.nothing_here: Callable[[], str] = lambda: "There is nothing at this path."
+        """What is said where no route is; whoever knows more may put its own here."""
         # Klein passes (request, failure), with the object that owns the app before them if any.
         self.handle_errors(Exception)(lambda *given: self._answer(given[-2], given[-1]))
 
@@ -88,7 +90,7 @@ class Router(Klein):
         if isinstance(error, CancelledError):
             return None  # the client has left: nobody listens
         if isinstance(error, HTTPException):
-            answer = _unrouted(request, error)
+            answer = _unrouted(request, error, self.nothing_here)
         else:
             answer = as_bridge_error(request, error)
         if request.startedWriting:
@@ -155,7 +157,7 @@ def problem_answer(request: Request, error: BridgeError) -> bytes:
     """Return `error` as JSON in the management shape, with Retry-After where it helps."""
     headers = {}
     if error.retry_after is not None:
-        headers[b"retry-after"] = b"%d" % max(1, round(error.retry_after))
+        headers[b"retry-after"] = b"%d" % max(1, ceil(error.retry_after))
     if error.status == 401:
         headers[b"www-authenticate"] = b'Bearer realm="aibridge"'
     validations = error.validations if isinstance(error, InvalidRequest) else ()
@@ -182,13 +184,15 @@ def cut_off(request: Request) -> None:
             channel.forceAbortClient()
 
 
-def _unrouted(request: Request, error: HTTPException) -> BridgeError:
+def _unrouted(
+    request: Request, error: HTTPException, nothing_here: Callable[[], str]
+) -> BridgeError:
     if isinstance(error, MethodNotAllowed):
         request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode("ascii"))
         return MethodNotTaken("This path does not take this method.")
     if error.code is not None and error.code != 404 and 400 <= error.code < 500:
         return BadRequest("The request cannot be read.")
-    return NotFound("There is nothing at this path.")
+    return NotFound(nothing_here())
 
 
 def as_bridge_error(request: Request, error: BaseException | None) -> BridgeError:
