@@ -16,6 +16,7 @@ from bridge.domain.identity import Actor, Role, Scope
 from bridge.domain.records import AuditRecorded, Record
 from bridge.recording.refusals import Refusals
 from bridge.store.writes import write_batch
+from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.management import Management
 from bridge.web.site import BridgeSite, SiteLimits
@@ -75,6 +76,7 @@ class ManagementTestCase(StoreTestCase):
             refusals=Refusals(append=self._append, clock=real),
             not_ready=lambda: self.not_ready,
             clock=real,
+            addresses=ClientAddresses(behind_proxy=False),
         )
         site = BridgeSite(
             resource=management.app.resource(),
@@ -251,7 +253,7 @@ class WhoTests(ManagementTestCase):
         for path in ("interceptions", "interceptions/01890000-0000-7000-8000-00000000000a"):
             status, found = await self.get(f"/api/v2/aibridge/{path}", "aib_agent")
             self.assertEqual(status, 403)
-            self.assertIn("--scope manage", found["message"])
+            self.assertIn("create --user NAME --scope manage", found["message"])
         self.assertEqual({row.status for row in self.rows(lambda _: True)}, {403})
 
     async def test_without_a_token(self) -> None:
@@ -259,6 +261,9 @@ class WhoTests(ManagementTestCase):
 
         self.assertEqual(status, 401)
         self.assertEqual(set(found), {"message", "detail", "validations"})
+        self.assertIn("`aibridge token create --user NAME --scope manage`", found["message"])
+        self.assertIn("admin-token", found["message"])
+        self.assertNotIn("ANTHROPIC", found["message"])
 
     async def test_other_methods_are_not_taken(self) -> None:
         status, _ = await self.get("/api/v2/aibridge/interceptions", method=b"DELETE")
