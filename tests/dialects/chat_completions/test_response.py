@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from bridge.dialects.chat_completions.response import ChatReader
-from bridge.domain.observations import ModelThought, Observation, ToolUsage
+from bridge.domain.observations import ModelThought, ToolUsage
 from tests.fixtures.chat import STREAMS
+from tests.fixtures.chat_chunks import block, call_choice, chunk, started, take
 from tests.fixtures.observed import observe
 from tests.support.cases import BridgeTestCase
-
-
-def chunk(delta: object, finish: str | None = None, **more: object) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "chatcmpl-1", "choices": [choice], **more}
-
-
-def block(value: object, *, spaced: bool = False) -> bytes:
-    separators = (", ", ": ") if spaced else (",", ":")
-    return b"data: " + json.dumps(value, separators=separators).encode()
-
-
-def started() -> ChatReader:
-    reader = ChatReader()
-    take(reader, chunk({"role": "assistant", "content": ""}))
-    return reader
-
-
-def take(reader: ChatReader, value: object) -> list[Observation]:
-    return list(reader.event(b"", json.dumps(value).encode()))
 
 
 class ReadingAll(ChatReader):
@@ -189,6 +166,35 @@ class BoundTests(BridgeTestCase):
         self.assertEqual(len(take(reader, chunk({}, "tool_calls"))), 1024)
         self.assertTrue(reader.reading().partially_observed)
 
+    def test_calls_over_the_limit_in_one_chunk_are_left_out(self) -> None:
+        for unit in ({"id": "c"}, {"index": 0, "id": "c", "function": {"name": "f"}}):
+            reader = started()
+            calls = [{**unit, "id": f"call_{n}"} for n in range(80_000)]
+
+            told = take(reader, chunk({"tool_calls": calls}, "tool_calls"))
+
+            self.assertTrue(1000 < len(told) < 5000, len(told))
+            self.assertTrue(reader.reading().partially_observed)
+
+    def test_choices_over_the_limit_in_one_chunk_are_left_out(self) -> None:
+        reader = started()
+
+        told = take(reader, {"choices": [call_choice(0, f"call_{n}") for n in range(20_000)]})
+
+        self.assertEqual(len(told), 128)
+        self.assertTrue(reader.reading().partially_observed)
+
+    def test_open_calls_grow_when_there_is_no_room_for_others(self) -> None:
+        reader = started()
+        for n in range(1024):
+            take(reader, chunk({"tool_calls": [{"index": n, "id": f"call_{n}"}]}))
+        take(reader, chunk({"tool_calls": [{"id": "call_1023", "function": {"name": "f"}}]}))
+
+        told = take(reader, chunk({}, "tool_calls"))
+
+        assert isinstance(told[-1], ToolUsage)
+        self.assertEqual(told[-1].tool, "f")
+
     def test_calls_without_end_under_one_number_are_told_as_they_end(self) -> None:
         reader = started()
         told = 0
@@ -212,68 +218,3 @@ class BoundTests(BridgeTestCase):
         reader.event(b"", b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
         self.assertTrue(reader.reading().partially_observed)
-
-
-class CompletenessTests(BridgeTestCase):
-    """When an answer counts as whole."""
-
-    def test_finished_choices_complete_an_answer_before_its_end_is_said(self) -> None:
-        reader = started()
-        self.assertFalse(reader.reading().complete)
-
-        take(reader, chunk({}, "stop"))
-
-        self.assertTrue(reader.reading().complete)
-        self.assertFalse(reader.terminal)
-
-    def test_empty_finish_reason_is_none(self) -> None:
-        reader = started()
-
-        take(reader, chunk({}, ""))
-
-        self.assertFalse(reader.reading().complete)
-        self.assertFalse(reader.reading().partially_observed)
-
-    def test_nothing_seen_is_not_complete(self) -> None:
-        self.assertFalse(ChatReader().reading().complete)
-
-    def test_whole_answer_in_one_event_is_read(self) -> None:
-        reader = ChatReader()
-        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-        choice = {"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
-
-        (found,) = take(reader, {"id": "c", "choices": [choice]})
-
-        self.assertEqual(
-            found, ToolUsage(response_id="c", tool_call_id="call_1", tool="f", input="{}")
-        )
-
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(
-                        [
-                            *("id", "choices", "index", "delta", "message", "finish_reason"),
-                            *("tool_calls", "function_call", "function", "name", "arguments"),
-                            *("usage", "prompt_tokens", "prompt_tokens_details", "x_groq"),
-                            *("cached_tokens", "content", "reasoning_details", "text", "error"),
-                        ]
-                    ),
-                    inner,
-                    max_size=6,
-                )
-            ),
-            max_leaves=25,
-        )
-    )
-    @settings(max_examples=500, deadline=None, derandomize=True)
-    def test_any_json_is_survived(self, value: object) -> None:
-        reader = ChatReader()
-        take(reader, {"id": "c", "choices": [value, {"delta": value}]})
-        take(reader, value)
-        take(reader, {"usage": value, "choices": value})
-        reader.event(b"", b"[DONE]")
-        self.assertTrue(reader.reading().complete)

@@ -20,6 +20,8 @@ from bridge.domain.observations import ToolUsage
 
 _MAX_TEXT = 16 * 1024 * 1024
 _MAX_OPEN = 1024
+_MAX_ENTRIES = 2048
+# In one chunk. Only a document holds more than a few, and each takes some microseconds.
 _FUNCTION = "function"
 _CUSTOM = "custom"
 _LEGACY = "function_call"
@@ -29,15 +31,21 @@ _NO_ARGUMENTS = "{}"
 class Room:
     """What may still be kept of one answer: tool arguments and thoughts, in characters."""
 
-    __slots__ = ("calls", "left", "odd")
+    __slots__ = ("calls", "entries", "left", "odd")
 
     def __init__(self) -> None:
         """Start with all of it."""
         self.left = _MAX_TEXT
         self.calls = _MAX_OPEN
         """How many more calls may be open at once."""
+        self.entries = _MAX_ENTRIES
+        """How many more entries may be taken of this chunk."""
         self.odd = False
         """Whether something had an odd type, or found no room."""
+
+    def begin_chunk(self) -> None:
+        """Say that a chunk, or a document, begins."""
+        self.entries = _MAX_ENTRIES
 
     def holds(self, text: str) -> bool:
         """Return whether there is room for `text`, and take it."""
@@ -106,12 +114,14 @@ class _Call:
 class Calls:
     """The tool calls of one choice that are open."""
 
-    __slots__ = ("_last", "_open", "_room", "_unnumbered")
+    __slots__ = ("_ids", "_last", "_open", "_room", "_unnumbered")
 
     def __init__(self, room: Room) -> None:
         """Start with none; `room` is the whole answer's."""
         self._room = room
         self._open: dict[object, _Call] = {}
+        self._ids: dict[str, _Call] = {}
+        """Of those that are open, the first with each id."""
         self._last: _Call | None = None
         self._unnumbered = 0
 
@@ -119,12 +129,9 @@ class Calls:
         """Take what a delta, or a whole message, says of calls; return those that it ended."""
         told: list[ToolUsage] = []
         entries = message.get("tool_calls")
-        for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, dict):
-                self._take_one(entry, response_id, told)
-            else:
-                self._room.odd = True
-        if not (entries is None or isinstance(entries, list)):
+        if isinstance(entries, list):
+            self._take_all(entries, response_id, told)
+        elif entries is not None:
             self._room.odd = True
         legacy = message.get(_LEGACY)
         if isinstance(legacy, dict):
@@ -140,9 +147,22 @@ class Calls:
         told = [call.told(response_id) for call in self._open.values()]
         self._room.calls += len(self._open)
         self._open.clear()
+        self._ids.clear()
         self._last = None
         self._room.odd = self._room.odd or None in told
         return [call for call in told if call is not None]
+
+    def _take_all(self, entries: list[Any], response_id: str, told: list[ToolUsage]) -> None:
+        room = self._room
+        if len(entries) > room.entries:
+            room.odd = True
+            entries = entries[: room.entries]
+        room.entries -= len(entries)
+        for entry in entries:
+            if isinstance(entry, dict):
+                self._take_one(entry, response_id, told)
+            else:
+                room.odd = True
 
     def _take_one(self, entry: dict[str, Any], response_id: str, told: list[ToolUsage]) -> None:
         said = entry.get("id")
@@ -167,13 +187,14 @@ class Calls:
             return
         if call_id and not call.id and self._room.holds(call_id):
             call.id = call_id
+            self._ids.setdefault(call_id, call)
         self._last = call
         self._grow(call, details)
 
     def _unnumbered_call(self, call_id: str, details: dict[str, Any]) -> _Call | None:
         """Return the open call that an entry without a number is of; None for a new one."""
         if call_id:
-            return next((call for call in self._open.values() if call.id == call_id), None)
+            return self._ids.get(call_id)
         return None if details.get("name") else self._last
 
     def _begin(self, key: object, kind: str) -> _Call | None:
@@ -185,7 +206,10 @@ class Calls:
         return call
 
     def _end(self, key: object, response_id: str, told: list[ToolUsage]) -> None:
-        usage = self._open.pop(key).told(response_id)
+        call = self._open.pop(key)
+        if self._ids.get(call.id) is call:
+            del self._ids[call.id]
+        usage = call.told(response_id)
         self._room.calls += 1
         if usage is not None:
             told.append(usage)
