@@ -133,25 +133,71 @@ class PromptTests(BridgeTestCase):
     def test_words_before_tool_results_are_of_another_turn(self) -> None:
         self.check(None, user("go"), result("c"))
 
-    def test_last_message_of_the_assistant_is_no_prompt(self) -> None:
-        self.check(None, user("hi"), assistant("{"))
+    def test_beginning_of_the_answer_behind_the_prompt_is_passed_over(self) -> None:
+        self.check("hi", user("hi"), assistant("{"))
+        self.check("now", user("hi"), assistant("x"), user("now"), assistant("{"), assistant("1"))
 
-    def test_unknown_role_is_no_prompt(self) -> None:
-        self.check(None, user("hi"), {"role": "critic", "content": "hm"})
+    def test_answer_with_context_behind_it_ends_the_turn(self) -> None:
+        self.check(None, user("hi"), assistant("done"), *CONTEXT)
+
+    def test_beginning_of_the_answer_behind_a_result_is_no_prompt(self) -> None:
+        self.check(None, user("go"), assistant(None, "c"), result("c"), assistant("{"))
+
+    def test_role_in_capitals_is_the_same(self) -> None:
+        self.check("hi", {"role": "User", "content": "hi"}, {"role": "SYSTEM", "content": "x"})
 
     def test_result_of_a_legacy_function_is_no_prompt(self) -> None:
         self.check(None, user("hi"), {"role": "function", "name": "f", "content": "42"})
 
     def test_nothing_but_context_has_no_prompt(self) -> None:
-        self.check(None, *CONTEXT * 100)
+        self.check(None, *CONTEXT * 20)
 
-    def test_missing_role_and_null_content_are_no_prompt(self) -> None:
-        self.check(None, {"content": "hi"})
+    def test_prompt_before_a_hundred_messages_of_context_is_found(self) -> None:
+        self.check("hi", user("hi"), *CONTEXT * 50)
+
+    def test_null_content_is_no_prompt(self) -> None:
         self.check(None, user(None))
         self.check(None)
 
     def test_parts_that_are_no_texts_are_passed_over(self) -> None:
         self.check("words", user([text("words"), text(5), None, "loose", 3, ["x"]]))
+
+
+class UnseenPromptTests(BridgeTestCase):
+    """Where a human's words may have been missed, the request is marked."""
+
+    def check(self, prompt: str | None, *messages: object) -> None:
+        summary = summarize(body(*messages))
+        self.assertEqual((summary.prompt, summary.partially_observed), (prompt, True))
+
+    def test_more_context_than_is_read_hides_the_prompt(self) -> None:
+        self.check(None, user("hi"), *CONTEXT * 200)
+
+    def test_limit_behind_a_prompt_or_a_result_hides_nothing(self) -> None:
+        messages = [user("old"), *CONTEXT * 200]
+
+        self.assertFalse(summarize(body(*messages, user("hi"))).partially_observed)
+        self.assertFalse(summarize(body(*messages, result("c"))).partially_observed)
+
+    def test_unknown_or_missing_role_hides_the_prompt(self) -> None:
+        self.check(None, user("hi"), {"role": "critic", "content": "hm"})
+        self.check(None, user("hi"), {"content": "hm"})
+        self.check(None, {"role": None, "content": "hi"})
+
+    def test_unknown_role_before_the_prompt_hides_nothing(self) -> None:
+        summary = summarize(body({"role": "critic", "content": "hm"}, user("hi")))
+
+        self.assertEqual((summary.prompt, summary.partially_observed), ("hi", False))
+
+    def test_words_in_a_part_of_an_unknown_type_are_missed(self) -> None:
+        self.check(None, user([{"type": "input_text", "text": "hi"}]))
+        self.check(None, user([{"text": "hi"}]))
+        self.check(None, user([text({"value": "hi"})]))
+        self.check(None, user(["hi"]))
+        self.check(None, user([{"type": ["text"], "text": "hi"}]))
+
+    def test_unknown_part_beside_a_reminder_is_not_of_an_earlier_message(self) -> None:
+        self.check(None, user("old"), user([{"type": "input_text", "text": "hi"}, text(REMINDER)]))
 
 
 class CorrelatingToolCallTests(BridgeTestCase):

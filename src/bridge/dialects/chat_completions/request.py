@@ -3,7 +3,10 @@
 Only what is needed is decoded: the messages after the assistant's last one, which are this turn,
 and the top level without `tools`. Messages of the roles `system` and `developer` say nothing of
 the human, and neither do those of the user that hold only reminders: coding agents put context
-there, behind what the human wrote.
+there, behind what the human wrote. What the assistant said in the very end is how the client wants
+the answer to begin: the turn is still the one before it.
+
+Where a human's words may stand beyond what is read, or in what we do not know, that is said.
 
 Source: platform.openai.com/docs/api-reference/chat/create (read 2026-11-25).
 """
@@ -22,8 +25,12 @@ from bridge.dialects.texts import SURROGATES, is_reminder
 
 _CONTEXT = frozenset({"system", "developer"})
 _RESULTS = frozenset({"tool", "function"})
-_MAX_TURN = 64
-# Results of parallel calls and context come by the dozen at most; behind these nobody wrote.
+_WORDLESS = frozenset(
+    {"image_url", "image", "input_audio", "audio_url", "video_url", "file", "refusal"}
+)
+# Types of parts in which nobody writes.
+_MAX_TURN = 256
+# Results of parallel calls and context come by the dozen.
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -77,11 +84,14 @@ def summarize(body: bytes) -> RequestSummary:
         case Loose(value=value, odd=odd):
             messages = value.get("messages")
             listed = messages if isinstance(messages, list) else []
-            turn = _turn(_from_loose(each) for each in reversed(listed[-_MAX_TURN:]))
+            seen = (_from_loose(each) for each in reversed(listed[-_MAX_TURN:]))
+            turn = _turn(seen, whole=len(listed) <= _MAX_TURN)
             turn.odd = turn.odd or odd or not (messages is None or isinstance(messages, list))
             return _assembled(value, turn)
         case read:
-            return _assembled(_top_level(read), _turn(_decoded(read.messages or ())))
+            messages = read.messages or ()
+            turn = _turn(_decoded(messages), whole=len(messages) <= _MAX_TURN)
+            return _assembled(_top_level(read), turn)
 
 
 def _top_level(read: _Body) -> dict[str, Any]:
@@ -116,12 +126,20 @@ def _assembled(value: dict[str, Any], turn: _Turn) -> RequestSummary:
     )
 
 
-def _turn(backwards: Iterable[_Seen]) -> _Turn:
-    """Return what the messages after the assistant's last one say, given the last one first."""
+def _turn(backwards: Iterable[_Seen], *, whole: bool) -> _Turn:
+    """Return what the messages after the assistant's last one say, given the last one first.
+
+    Args:
+        backwards: messages.
+        whole: whether there are no others before them.
+    """
     turn = _Turn()
-    asked = False
+    begun = asked = False
     for message in backwards:
-        role = message.role if isinstance(message.role, str) else ""
+        role = message.role.lower() if isinstance(message.role, str) else ""
+        if role == "assistant" and not begun:
+            continue
+        begun = True
         if role in _RESULTS:
             asked = True  # what the user wrote before was for the turn that called the tool
             if turn.tool_call_id is None and isinstance(message.tool_call_id, str):
@@ -129,11 +147,16 @@ def _turn(backwards: Iterable[_Seen]) -> _Turn:
         elif role == "user":
             if not asked:
                 turn.prompt = _prompt(message.content)
-                asked = not _holds_only_reminders(message.content)
+                hidden = turn.prompt is None and _may_hide_words(message.content)
+                turn.odd = turn.odd or hidden
+                asked = hidden or not _holds_only_reminders(message.content)
         elif role not in _CONTEXT:
-            turn.odd = turn.odd or (message.odd and role != "assistant")
+            if role != "assistant":
+                turn.odd = turn.odd or message.odd or not asked
             break
         turn.odd = turn.odd or message.odd
+    else:
+        turn.odd = turn.odd or not (whole or asked)
     return turn
 
 
@@ -145,6 +168,18 @@ def _prompt(content: object) -> str | None:
 def _holds_only_reminders(content: object) -> bool:
     texts = list(_texts(content))
     return bool(texts) and all(is_reminder(text) for text in texts)
+
+
+def _may_hide_words(content: object) -> bool:
+    """Return whether `content` has a part of a kind that we do not know."""
+    return isinstance(content, list) and not all(_is_understood(part) for part in content)
+
+
+def _is_understood(part: object) -> bool:
+    kind = _of(part, "type")
+    if kind == "text":
+        return isinstance(_of(part, "text"), str)
+    return isinstance(kind, str) and kind in _WORDLESS
 
 
 def _texts(content: object) -> Iterator[str]:
