@@ -172,6 +172,37 @@ class NoProxyTests(ConfigCase):
     def test_everything(self) -> None:
         self.assertEqual(self.named(NO_PROXY="*"), ("*",))
 
+    def test_every_form_of_the_page_is_taken(self) -> None:
+        words = (
+            "localhost", ".example.com", "*.example.com", "a_b.example.", "a.example:443",
+            "10.0.0.0/8", "10.0.0.1/8", "127.0.0.1", "10.0.0.1:80",
+            "::1", "[::1]", "[fd00::1]:8443", "fd00::/8",
+        )  # fmt: skip
+
+        self.assertEqual(self.named(flag=",".join(words)), words)
+
+    def test_what_names_nothing_is_refused(self) -> None:
+        """It would be reached through the proxy, and nobody would know why."""
+        for word in ("http://foo", "10.0.0.0/99", "a.example/8", "10.0.0.300", "<local>", "a:b"):
+            (problem,) = self.problems(flags={"no-proxy": f"localhost,{word}"})
+
+            self.assertTrue(problem.startswith(f"no_proxy: {word} is no host"), problem)
+
+    def test_a_password_in_what_is_refused_is_not_repeated(self) -> None:
+        (problem,) = self.problems("no_proxy: 'http://ada:hunter2@a.example'")
+
+        self.assertNotIn("hunter2", problem)
+
+    def test_in_everybodys_variable_it_is_only_warned_of(self) -> None:
+        """That is not for us alone; without a proxy it says nothing at all."""
+        environ = {"NO_PROXY": "localhost http://foo"}
+
+        self.assertEqual(self.warnings(environ=environ), "")
+        self.assertIn(
+            "no_proxy: http://foo is no host",
+            self.warnings(environ={**environ, "HTTPS_PROXY": PROXY}),
+        )
+
     def test_numbers_are_no_hosts(self) -> None:
         self.assert_problem(
             "no_proxy: must be a list of texts", self.problems("no_proxy: [localhost, 10]")

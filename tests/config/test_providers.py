@@ -176,6 +176,24 @@ class RefusedEntryTests(ConfigCase):
         """A lone bracket is no host."""
         self.refused("type: anthropic, base_url: 'http://[x', key: k", ".base_url: must be http(s)")
 
+    def test_an_address_of_an_endpoint_is_refused(self) -> None:
+        """Clients' paths are put behind it."""
+        for path in ("chat/completions", "responses", "messages"):
+            self.refused(
+                f"type: openai, base_url: 'https://x/v1/{path}/'",
+                f".base_url: must end before /{path}, which is appended to it",
+            )
+        self.refused(
+            "type: anthropic, base_url: 'https://x/v1/messages'",
+            ".base_url: must end before /v1/messages, which is appended",
+        )
+
+    def test_an_address_of_anthropics_with_a_version_is_refused(self) -> None:
+        """Clients' paths have one."""
+        self.refused(
+            "type: anthropic, base_url: 'https://x/v1/'", ".base_url: must end before /v1, which"
+        )
+
     def test_a_bedrock_without_a_place_is_refused(self) -> None:
         """There is no address for all regions."""
         self.refused("type: bedrock", ".base_url: must be given, or region")

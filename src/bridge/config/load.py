@@ -13,6 +13,7 @@ from bridge.config.pairs import (
     impossible_pairs,
     listeners_in,
     malformed_base_urls,
+    odd_exceptions,
     without_misplaced_tokens,
 )
 from bridge.config.providers import providers_from
@@ -95,6 +96,8 @@ def _warnings(
             sentence = f"{description} shows details to other machines"
             where = values[options.OPERATIONS_LISTEN]
             yield problem(where.path, sentence, where.origin)
+    if values[options.HTTPS_PROXY].value and values[options.NO_PROXY].ambient:
+        yield from odd_exceptions(values)  # not written for us, so commands go on
     logging = values[options.STRUCTURED_LOGGING]
     silent = values[options.LOG_HUMAN].value == "" and values[options.LOG_JSON].value == ""
     if logging.value and silent:

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from bridge.auth.token import contains_token_shape
 from bridge.config import options
+from bridge.config.kinds import show_base_url
 from bridge.config.listening import Listener, listener_from
 from bridge.config.settings import ProviderSettings, Value, problem
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+from bridge.upstream.proxy import names_hosts
 from bridge.upstream.trust import certificates_in
 
 Values = Mapping[Option[Any], Value[Any]]
@@ -36,6 +38,8 @@ _VENDORS = {
     "anthropic": options.ANTHROPIC_BASE_URL.default,
     "openai": options.OPENAI_BASE_URL.default.removesuffix("/v1"),
 }
+_ANTHROPICS = ("/v1/messages", "/v1")
+_OPENAIS = ("/chat/completions", "/responses", "/messages")
 _DEVICES = frozenset({"", "/dev/stderr", "/dev/stdout", "-"})
 
 
@@ -75,6 +79,20 @@ def impossible_pairs(
     yield from _lifetimes(values)
     yield from _actor_headers(values)
     yield from _files(values)
+    if not values[options.NO_PROXY].ambient:
+        yield from odd_exceptions(values)
+
+
+def odd_exceptions(values: Values) -> Iterator[str]:
+    """Yield a problem for every word of `no_proxy` that names nothing."""
+    listed: Value[tuple[str, ...]] = values[options.NO_PROXY]
+    for word in (word for each in listed.value for word in each.split()):
+        if not names_hosts(word):
+            sentence = (
+                f"{show_base_url(word)} is no host, .domain, address or network, nor one of these "
+                "with a :port"
+            )
+            yield problem(listed.path, sentence, listed.origin)
 
 
 def malformed_base_urls(providers: Sequence[ProviderSettings]) -> Iterator[str]:
@@ -133,7 +151,9 @@ def _why_no_base_url(provider: ProviderSettings) -> str:
         return expected
     if parts.query or parts.fragment or provider.base_url.endswith(("?", "#")):
         return f"{expected}, without a query or fragment"
-    return ""
+    endpoints = _ANTHROPICS if provider.type == "anthropic" else _OPENAIS
+    ending = next((each for each in endpoints if parts.path.endswith(each)), "")
+    return ending and f"must end before {ending}, which is appended to it"
 
 
 def _one_place_twice(

@@ -5,6 +5,7 @@ Twisted has no client for that. Source: RFC 9110, section 9.3.6 (read 2026-11-25
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -19,6 +20,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+_NAME = re.compile(r"\*?\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 _MAX_ANSWER_BYTES = 16 * 1024
 _VERSION = b"HTTP/1."
 _END = b"\r\n\r\n"
@@ -179,6 +181,19 @@ class Tunnel(Protocol):
             opened.callback(result)
 
 
+def names_hosts(word: str) -> bool:
+    """Return whether one word of `NO_PROXY` can name a host at all."""
+    pattern, _ = _without_port(word.lower())
+    if pattern == "*":
+        return True
+    try:
+        ip_network(pattern, strict=False)
+    except ValueError:
+        # What ends in a number would be an address.
+        return _NAME.fullmatch(pattern) is not None and not pattern.split(".")[-1].isdecimal()
+    return True
+
+
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -193,13 +208,9 @@ def _parts(url: str) -> SplitResult:
 
 def _covers(word: str, host: str, port: int) -> bool:
     """Return whether one word of `NO_PROXY` names `host`, a name or an address without brackets."""
-    pattern, _, number = word.rpartition(":")
-    if number.isdecimal() and (pattern.endswith("]") or (pattern and ":" not in pattern)):
-        if int(number) != port:
-            return False
-    else:
-        pattern = word
-    pattern = pattern.strip("[]")
+    pattern, only_port = _without_port(word)
+    if only_port not in (None, port):
+        return False
     if pattern == "*":
         return True
     address = _address(host)
@@ -210,6 +221,13 @@ def _covers(word: str, host: str, port: int) -> bool:
         return address in ip_network(pattern, strict=False)
     except ValueError:
         return False
+
+
+def _without_port(word: str) -> tuple[str, int | None]:
+    pattern, _, number = word.rpartition(":")
+    if number.isdecimal() and (pattern.endswith("]") or (pattern and ":" not in pattern)):
+        return pattern.strip("[]"), int(number)
+    return word.strip("[]"), None
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
