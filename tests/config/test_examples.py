@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
+from bridge.config import options
 from bridge.config.load import load
 from bridge.config.settings import Settings
 from bridge.domain.identity import CredentialKind
 from bridge.upstreams import provider_from
 from tests.support.cases import BridgeTestCase
+from tests.support.certificates import Authority
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "providers.rst"
+CA_FILE = "/etc/aibridge/company-ca.pem"
 ENVIRONMENT = {
     "OPENAI_API_KEY": "sk-openai",
     "OPENROUTER_API_KEY": "sk-or-1",
@@ -33,8 +36,9 @@ def examples() -> Mapping[str, str]:
 
 class ExampleTests(BridgeTestCase):
     def loaded(self, name: str, environ: Mapping[str, str] = ENVIRONMENT) -> Settings:
-        path = Path(self.mktemp())
-        path.write_text(examples()[name])
+        path, authorities = Path(self.mktemp()), Path(self.mktemp())
+        authorities.write_bytes(Authority.root().certificate_pem)
+        path.write_text(examples()[name].replace(CA_FILE, str(authorities)))
         settings = load(path, {}, environ)
         self.assertEqual(settings.warnings, ())
         return settings
@@ -127,4 +131,4 @@ class ExampleTests(BridgeTestCase):
         self.assertEqual(anthropic.credential(None).kind, CredentialKind.CENTRALIZED)
 
     def test_the_proxy(self) -> None:
-        self.loaded("proxy")
+        self.assertNotEqual(self.loaded("proxy")[options.CA_FILE], "")
