@@ -141,7 +141,7 @@ class RouterTests(BridgeTestCase):
         answer, _ = self.asked("/full")
 
         self.assertEqual(answer.code, 503)
-        self.assertEqual(answer.headers.getRawHeaders("retry-after"), ["2"])
+        self.assertEqual(answer.headers.getRawHeaders("retry-after"), ["3"])
 
     def test_unauthenticated_says_how(self) -> None:
         """401 comes with its challenge (RFC 9110 section 15.5.2)."""

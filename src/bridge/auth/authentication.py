@@ -71,6 +71,7 @@ NO_OWN_KEYS = (
     "Authorization: Bearer or X-Api-Key."
 )
 
+_SIGNATURE = b"AWS4-HMAC-SHA256 "
 _CREDENTIAL_HEADERS = (*TOKEN_HEADERS, AUTHORIZATION, API_KEY, AZURE_KEY)
 _ALWAYS_REMOVED = frozenset(_CREDENTIAL_HEADERS)
 
@@ -180,6 +181,8 @@ def _user_credential(
             continue
         if name == AUTHORIZATION and len(value.split()) < 2:
             continue  # a scheme with nothing behind it, as from an unset variable
+        if value.startswith(_SIGNATURE):
+            continue  # of this request as it came to us: of no use to anybody else
         return UserCredential(header=name, value=value)
     return None
 

@@ -86,6 +86,7 @@ class Attempts:
         places: Sequence[Place],
         own: UserCredential | None,
         asked: Callable[[], Asked],
+        blames_keys: bool = True,
         route: str,
         clock: Clock,
         chance: Callable[[], float],
@@ -96,6 +97,8 @@ class Attempts:
             places: the provider that the client named, then those that may stand in for it.
             own: the user's own credential; with one, only the first place is ever asked.
             asked: returns what is asked; called for each attempt.
+            blames_keys: whether a 401 or 403 is about the key; it may as well be about the account
+                that the client has named.
             route: the route's pattern, for the circuit breakers.
             clock: gives the time.
             chance: returns a random number in [0, 1).
@@ -103,6 +106,7 @@ class Attempts:
         self._places = places[:1] if own is not None else places
         self._own = own
         self._asked = asked
+        self._blames_keys = blames_keys
         self._route = route
         self._clock = clock
         self._chance = chance
@@ -140,8 +144,9 @@ class Attempts:
             return None
         if key is not None and len(keyring) > 1:
             if self._with_another_key(keyring, key, answer):
-                return self._again(attempt, answer, 0.0)
-            if status in (_THROTTLED, _UNAUTHORIZED):
+                attempt.passage.abandoned()  # it was about the key
+                return Again()
+            if status == _THROTTLED or (status == _UNAUTHORIZED and self._blames_keys):
                 if self._elsewhere():
                     return self._again(attempt, answer, 0.0)
                 attempt.passage.answered(status)
@@ -172,8 +177,9 @@ class Attempts:
         circuit = Circuit(provider=place.provider.name, route=self._route, model=model)
         passage = place.breakers.admit(circuit)
         try:
+            sent_model = place.provider.sent_model(asked)
             prepared = place.provider.prepare(asked, credential)
-        except BridgeError:
+        except BaseException:
             passage.abandoned()
             raise
         self._n += 1
@@ -183,7 +189,7 @@ class Attempts:
             place=place,
             credential=credential,
             key=key,
-            model=model,
+            model=sent_model,
             passage=passage,
             started=self._clock.seconds(),
         )
@@ -210,9 +216,11 @@ class Attempts:
         if answer.status == _THROTTLED:
             keyring.throttled(key, answer.headers)
         elif answer.status == _UNAUTHORIZED:
-            keyring.refused(key)
+            if self._blames_keys:
+                keyring.refused(key)
         elif answer.status == _FORBIDDEN:
-            self._here.forbidden.append(key)
+            if self._blames_keys:
+                self._here.forbidden.append(key)
         else:
             return False
         self._here.tried.add(key)

@@ -12,6 +12,7 @@ from bridge.bodies import Body
 from bridge.dialects.interface import Dialect, Passage
 from bridge.domain.errors import BridgeError
 from bridge.intercept.attempts import Attempts
+from bridge.providers.interface import Route
 from bridge.recording.recorder import Recording
 from bridge.upstream.relay import Downstream
 from bridge.wire.headers import Header
@@ -43,6 +44,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """Decides whom to ask, and what follows."""
     body: Body
     """The request's, kept until an answer is relayed, because until then it may be sent again."""
+    route: Route
     dialect: Dialect | None
     """Reads the answer; None for passthrough."""
     passage: Callable[[], Passage] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import structlog
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -52,7 +52,25 @@ class Legs:
                 return answered
             del outgoing  # while we wait nobody needs it
             if answered.seconds:
-                await self._wait_for(deferLater(self._clock, answered.seconds))
+                await self.wait_for(deferLater(self._clock, answered.seconds))
+
+    async def wait_for(self, work: Deferred[T]) -> T:
+        """Return what `work` brings; `cancel` cancels it."""
+        self._waiting = work  # type: ignore[assignment]  # only to be cancelled
+        try:
+            return await work
+        finally:
+            self._waiting = None
+
+    @property
+    def probing(self) -> bool:
+        """Whether the leg tries out a provider of which a circuit breaker knows only failures."""
+        return self.attempt is not None and self.attempt.passage.probing
+
+    def began(self) -> None:
+        """Tell the circuit breaker that a good answer has begun."""
+        if self.attempt is not None:
+            self.attempt.passage.began()
 
     def cancel(self) -> None:
         """Wait for nothing any more."""
@@ -77,12 +95,9 @@ class Legs:
 
     async def _send(self, attempt: Attempt, outgoing: Outgoing) -> Response | Again:
         try:
-            response = await self._wait_for(
+            response = await self.wait_for(
                 Deferred.fromCoroutine(attempt.place.client.send(outgoing))
             )
-        except CancelledError:
-            attempt.passage.abandoned()
-            raise
         except BridgeError as e:
             _log.warning(
                 "upstream failed before it answered",
@@ -97,6 +112,9 @@ class Legs:
                 raise
             self._write(attempt, None, e)
             return again
+        except BaseException:  # the client has gone, or we have failed
+            attempt.passage.abandoned()
+            raise
         try:
             again = self._attempts.answered(attempt, response)
         except BridgeError:
@@ -124,10 +142,3 @@ class Legs:
             self._recording.leg(leg)
         except Unavailable:
             _log.error("leg not written", id=str(self._recording.interception.id), leg=attempt.n)
-
-    async def _wait_for(self, work: Deferred[T]) -> T:
-        self._waiting = work  # type: ignore[assignment]  # only to be cancelled
-        try:
-            return await work
-        finally:
-            self._waiting = None

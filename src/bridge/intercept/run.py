@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bridge.deferreds import shielded
-from bridge.dialects.interface import Passage, Reading
+from bridge.dialects.interface import Reading
 from bridge.domain.errors import (
     BridgeError,
     InternalError,
@@ -21,6 +21,7 @@ from bridge.domain.errors import (
 from bridge.domain.interception import EndState, Interception
 from bridge.domain.observations import Observation
 from bridge.intercept.exchange import Exchange, ReadingLimits
+from bridge.intercept.framing import Kept, Look, View, keep, telling_of_good
 from bridge.intercept.legs import Legs
 from bridge.intercept.outcome import (
     Seen,
@@ -31,6 +32,7 @@ from bridge.intercept.outcome import (
     state_of,
 )
 from bridge.intercept.tap import LogOfOne, Tap
+from bridge.providers.interface import Frames, Provider
 from bridge.upstream.client import Response
 from bridge.upstream.relay import Finish, Relay, RelayLimits
 from bridge.wire.headers import first, media_type, response_headers
@@ -38,6 +40,7 @@ from bridge.wire.headers import first, media_type, response_headers
 _log = structlog.get_logger("bridge.interception")
 
 _NOTHING_READ = Reading()
+_LEAST_ERROR_STATUS = 400
 _UNSAID = frozenset({b"", b"text/plain", b"application/octet-stream"})
 """Content types that do not say what an answer is."""
 
@@ -62,7 +65,11 @@ class Run:
         self._response: Response | None = None
         self._tap: Tap | None = None
         self._relay: Relay | None = None
+        self._client_status = 0
+        """What the client is answered: in the words of its API a status may be another."""
         self._streaming = False
+        self._ours_fit = True
+        """Whether the client reads server-sent events, if it reads a stream at all."""
         self._unreadable = False
         self._aborted_with: BridgeError | None = None
         self._last: list[Observation] | None = None
@@ -95,8 +102,13 @@ class Run:
 
     async def go(self) -> None:
         """Run to the end."""
+        kept = None
         try:
             response = await self._legs.answer()
+            if response.status >= _LEAST_ERROR_STATUS and self._provider.rewords_errors:
+                kept = await self._legs.wait_for(
+                    keep(response, seconds=self._limits.upstream_idle, clock=self._clock)
+                )
         except CancelledError:
             if self._aborted_with is None:
                 self._end_quietly(EndState.CLIENT_ABORT)
@@ -109,7 +121,7 @@ class Run:
         # From here on nothing is sent again.
         self._exchange.body.drop()
         try:
-            await self._relay_answer(response)
+            await self._relay_answer(response, kept)
         finally:
             self._leave()
 
@@ -121,30 +133,40 @@ class Run:
             self._status() if not self._gone else None, failed=self._broke or overloaded
         )
 
-    async def _relay_answer(self, response: Response) -> None:
+    @property
+    def _provider(self) -> Provider:
+        """Who is asked now."""
+        attempt = self._legs.attempt
+        assert attempt is not None  # noqa: S101 - there is an answer
+        return attempt.place.provider
+
+    async def _relay_answer(self, response: Response, kept: Kept | None) -> None:
         self._response = response
-        self._tap = self._tap_for(response)
+        content_type = first(response.headers, b"content-type")
+        frames = self._provider.frames(self._exchange.route, content_type)
+        self._tap = self._tap_for(response, framed=frames is not None)
+        self._ours_fit = frames is None or frames.for_client
+        view = self._view_of(response, frames, kept)
+        self._client_status = view.status
         answer = self._exchange.answer
-        # A stream may get events of ours, and lose some; what HTTP calls whole may lack its end.
-        length = None if self._streaming else response.length
         relay = self._relay = Relay(
             downstream=answer,
-            length=length,
-            look=self._tap.data if self._tap is not None else _never_last,
+            length=view.length if view.passage is None else None,
+            look=view.look,
             ending=self._end_answer,
             between=self._between,
             clock=self._clock,
             started=self._exchange.started,
             limits=self._limits,
-            passage=self._passage_for(response),
+            passage=view.passage,
         )
         answer.start(
-            status=response.status,
-            phrase=response.phrase,
-            headers=response_headers(response.headers),
-            length=length,
+            status=view.status, phrase=view.phrase, headers=view.headers, length=view.length
         )
-        response.deliver(relay)
+        if kept is not None:
+            kept.deliver(relay)
+        else:
+            response.deliver(relay)
         finish = await relay.done
         try:
             await self._close(finish)
@@ -197,11 +219,11 @@ class Run:
     async def _break_off(self, error: BridgeError, state: EndState) -> None:
         """End a started answer with an error event where one fits, and uncleanly in any case."""
         event = b""
-        if self._tap is not None and self._tap.at_boundary and not self._recording.ended:
+        if self._at_boundary() and not self._recording.ended:
             event = self._exchange.error_dialect.error_event(error, self._exchange.request_id)
         if event and self._relay is not None:
             self._relay.count_in(event)
-        self._end(state, status=self._status(), error=error)
+        self._end(state, status=self._client_status, error=error)
         await shielded(self._recording.durable())
         self._write_rest()
         if event:
@@ -213,11 +235,32 @@ class Run:
         if rest:
             self._exchange.answer.write(rest)
 
-    def _passage_for(self, response: Response) -> Passage | None:
+    def _view_of(self, response: Response, frames: Frames | None, kept: Kept | None) -> View:
+        """Return how the client gets to see `response`, and who looks at it first."""
+        look: Look = self._tap.data if self._tap is not None else _never_last
+        if response.status < _LEAST_ERROR_STATUS and self._legs.probing:
+            look = telling_of_good(look, self._legs.began)
+        if kept is not None:
+            reworded = self._provider.error_body(
+                self._exchange.route, response.status, response.headers, kept.body
+            )
+            if reworded is not None:
+                return View.reworded(response, *reworded, look)
+        if frames is not None:
+            return View.reframed(response, frames, look)
         make = self._exchange.passage
-        return make() if make is not None and self._streaming and response.status == 200 else None
+        adapts = make is not None and self._streaming and response.status == 200
+        return View(
+            status=response.status,
+            phrase=response.phrase,
+            headers=response_headers(response.headers),
+            # A stream may get events of ours, and lose some; what HTTP calls whole may not be.
+            length=None if self._streaming else response.length,
+            look=look,
+            passage=make() if adapts and make is not None else None,
+        )
 
-    def _tap_for(self, response: Response) -> Tap | None:
+    def _tap_for(self, response: Response, *, framed: bool) -> Tap | None:
         dialect = self._exchange.dialect
         if dialect is None:
             return None
@@ -225,9 +268,13 @@ class Run:
             self._unreadable = True  # we asked for identity; what came passes as it is
             return None
         kind = media_type(first(response.headers, b"content-type"))
-        self._streaming = kind == b"text/event-stream" or (
-            # Some say nothing of the kind about the stream that was asked for.
-            self._exchange.streaming and response.status == 200 and kind in _UNSAID
+        self._streaming = (
+            framed
+            or kind == b"text/event-stream"
+            or (
+                # Some say nothing of the kind about the stream that was asked for.
+                self._exchange.streaming and response.status == 200 and kind in _UNSAID
+            )
         )
         return Tap(
             reader=dialect.reader(),
@@ -249,9 +296,11 @@ class Run:
 
     def _between(self) -> bytes:
         dialect = self._exchange.dialect
-        if dialect is None or self._tap is None or not self._tap.at_boundary:
-            return b""
-        return dialect.ping
+        return dialect.ping if dialect is not None and self._at_boundary() else b""
+
+    def _at_boundary(self) -> bool:
+        """Return whether an event of ours fits between what the client has got."""
+        return self._ours_fit and self._tap is not None and self._tap.at_boundary
 
     def _missing_end(self) -> BridgeError | None:
         """Return what is wrong with a stream that HTTP calls whole, but its API does not."""
@@ -268,7 +317,7 @@ class Run:
         self._last = []
         try:
             reading = self._tap.finish() if self._tap is not None else _NOTHING_READ
-            self._end(state_of(self._status(), reading), status=self._status())
+            self._end(state_of(self._status(), reading), status=self._client_status)
             return self._recording.durable()
         except Unavailable:
             failed: Deferred[None] = Deferred()
@@ -278,7 +327,7 @@ class Run:
     def _end_quietly(self, state: EndState) -> None:
         """Write down an end that nobody waits for."""
         try:
-            self._end(state, status=self._status() or None)
+            self._end(state, status=self._client_status or None)
         except Unavailable:
             _log.error("end of an interception not written", id=str(self.interception.id))
 

@@ -95,6 +95,11 @@ class Passage:
         self._counted = False
         self._settled = breaker is None
 
+    @property
+    def probing(self) -> bool:
+        """Whether it is one of few that were let through to try."""
+        return self._breaker is not None and self._breaker.probing(self._generation)
+
     def began(self) -> None:
         """Say that a good answer has begun. A probe has succeeded by that, unless it fails later.
 
@@ -102,7 +107,7 @@ class Passage:
         """
         if self._breaker is None or self._settled or self._counted:
             return
-        if self._breaker.probing(self._generation):
+        if self.probing:
             self._counted = True
             self._breaker.success(self._generation)
 

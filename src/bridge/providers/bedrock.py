@@ -35,7 +35,7 @@ from bridge.domain.errors import BadRequest, Unauthenticated
 from bridge.domain.identity import Credential, CredentialKind, UserCredential, hint
 from bridge.domain.interception import Api, Traffic
 from bridge.providers.anthropic import MESSAGES_ROUTE, MESSAGES_ROUTES
-from bridge.providers.aws_credentials import AwsCredentials
+from bridge.providers.aws_credentials import AwsCredentials, RenewedCredentials
 from bridge.providers.interface import GET, POST, Asked, Frames, Prepared, Route
 from bridge.providers.keyed import AUTHORIZATION, X_API_KEY
 from bridge.wire.encodings import decode_body
@@ -91,6 +91,7 @@ class Bedrock:
     """One region of Amazon Bedrock, or something that speaks its API; see Provider."""
 
     error_api = Api.MESSAGES
+    rewords_errors = True
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class Bedrock:
         self.origin = f"{parts.scheme}://{parts.netloc.lower()}"
         self.routes = INVOKE_ROUTES if self._invoke else MANTLE_ROUTES
         self.own_headers: Sequence[bytes] = (AUTHORIZATION,)
-        self.encoded_slash_in = _MODEL_PATH if self._invoke else None
+        self.encoded_slash_in: re.Pattern[bytes] | None = _MODEL_PATH if self._invoke else None
         """Paths in which `%2F` is part of a name; for wire.paths.safe."""
         if not self._invoke:
             self.own_headers = (X_API_KEY, AUTHORIZATION)
@@ -251,6 +252,16 @@ class Bedrock:
             return None
         errortype = (first(headers, b"x-amzn-errortype") or b"").decode("latin-1")
         return translated(status, errortype, body)
+
+    def start(self) -> None:
+        """Begin to look for credentials that have to be found or renewed."""
+        if isinstance(self._credentials, RenewedCredentials):
+            self._credentials.start()
+
+    async def close(self) -> None:
+        """Look for credentials no more."""
+        if isinstance(self._credentials, RenewedCredentials):
+            await self._credentials.stop()
 
     def _is_translated(self, path: bytes) -> bool:
         return self._invoke and path == MESSAGES_ROUTE.pattern.encode("ascii")

@@ -27,6 +27,8 @@ class Route:
     traffic: Traffic
     api: Api | None
     """The dialect of an intercepted route; None for passthrough."""
+    error_api: Api | None = None
+    """The dialect of our own errors on a passthrough; None for the provider's."""
     subtree: bool = False
     """Whether the `*` at the end of the pattern stands for any number of segments, not just one."""
     own_credential_only: bool = False
@@ -34,12 +36,24 @@ class Route:
     stored: bool = False
     """Whether the first segment that `*` stands for is the id of an object that the provider keeps,
     and under the organisation's key keeps for everybody."""
-    builds_on_stored: bool = False
-    """Whether the body of a passthrough may name such objects, as one of the Responses API does."""
-    makes_stored: bool = False
-    """Whether the answer of a passthrough names such an object that has just been made."""
+    builds_in: Api | None = None
+    """The dialect in which the body of a passthrough may name such objects."""
+    makes_in: Api | None = None
+    """The dialect in which the answer of a passthrough names one that has just been made."""
+    refuses_websocket: bool = False
+    """Whether clients may try a WebSocket here first, and have to hear that there is none."""
     shape: re.Pattern[bytes] | None = None
     """Matches this route's paths whole, where a `*` stands before the end of the pattern."""
+
+    @property
+    def request_api(self) -> Api | None:
+        """The dialect that the body is read in; None when it is not read."""
+        return self.api or self.builds_in
+
+    @property
+    def answer_api(self) -> Api | None:
+        """The dialect that the answer is read in; None when it is not read."""
+        return self.api or self.makes_in
 
     def matches(self, path: bytes) -> bool:
         """Return whether `path`, raw and safe, is this route's."""
@@ -119,6 +133,14 @@ class Provider(Protocol):
         """Everything that may be asked; the rest is 404."""
 
     @property
+    def encoded_slash_in(self) -> re.Pattern[bytes] | None:
+        """Whole paths in which `%2F` is part of a name; None for nowhere."""
+
+    @property
+    def rewords_errors(self) -> bool:
+        """Whether `error_body` has to see errors."""
+
+    @property
     def own_headers(self) -> Sequence[bytes]:
         """Lower-case names of the headers that may hold a user's own credential, best first."""
 
@@ -139,12 +161,31 @@ class Provider(Protocol):
             Unauthenticated: the organisation has none here and the user sent none.
         """
 
+    def named_in_path(self, path: bytes) -> tuple[str, bool] | None:
+        """Return the model that a path names, and whether it asks for a stream; mostly None."""
+
+    def sent_model(self, asked: Asked) -> str:
+        """Return what the model that is asked for is called upstream."""
+
     def prepare(self, asked: Asked, credential: Credential) -> Prepared:
         """Return a request as it goes upstream, in the name of `credential`.
 
         Raises:
+            BadRequest: it cannot be said in the provider's words.
+            PayloadTooLarge: likewise, because its body unpacks to more than is allowed.
             Unavailable: what signs it is not to be had at the moment.
         """
 
-    def frames(self, route: Route, content_type: bytes) -> Frames | None:
+    def frames(self, route: Route, content_type: bytes | None) -> Frames | None:
         """Return what reads an answer that is framed in another way than its API; mostly None."""
+
+    def error_body(
+        self, route: Route, status: int, headers: Sequence[Header], body: bytes
+    ) -> tuple[int, bytes] | None:
+        """Return status and body of an error in the words of `route`'s API; None to pass it."""
+
+    def start(self) -> None:
+        """Begin to look after credentials that have to be renewed."""
+
+    async def close(self) -> None:
+        """Look after nothing any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ class KeyedProvider:
     routes: Sequence[Route]
     own_headers: Sequence[bytes]
     wire_family: str
+    encoded_slash_in: re.Pattern[bytes] | None = None
+    rewords_errors = False
 
     def __init__(
         self,
@@ -84,9 +87,33 @@ class KeyedProvider:
             target=self.target(asked.path_and_query), headers=[*passing, *own], body=asked.body
         )
 
-    def frames(self, route: Route, content_type: bytes) -> Frames | None:  # noqa: ARG002 - none are framed
+    def named_in_path(self, path: bytes) -> tuple[str, bool] | None:  # noqa: ARG002 - the body does
+        """Return None: bodies name the model."""
+        return None
+
+    def sent_model(self, asked: Asked) -> str:
+        """Return the model as it was asked for."""
+        return asked.model
+
+    def frames(self, route: Route, content_type: bytes | None) -> Frames | None:  # noqa: ARG002 - none are framed
         """Return None: answers come as their API says."""
         return None
+
+    def error_body(
+        self,
+        route: Route,  # noqa: ARG002 - all pass
+        status: int,  # noqa: ARG002
+        headers: Sequence[Header],  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> tuple[int, bytes] | None:
+        """Return None: errors come as their API says."""
+        return None
+
+    def start(self) -> None:
+        """Do nothing: keys last."""
+
+    async def close(self) -> None:
+        """Do nothing: keys last."""
 
     def headers(self, own: Credential) -> Sequence[Header]:
         """Return the one header that authenticates, and whose account the organisation's key is."""

@@ -22,7 +22,13 @@ _OPENAI_HOST = "api.openai.com"
 
 def _routes(prefix: str) -> Sequence[Route]:
     def intercepted(pattern: str, api: Api) -> Route:
-        return Route(pattern=prefix + pattern, methods=POST, traffic=Traffic.INTERCEPTED, api=api)
+        return Route(
+            pattern=prefix + pattern,
+            methods=POST,
+            traffic=Traffic.INTERCEPTED,
+            api=api,
+            refuses_websocket=api is Api.RESPONSES,
+        )
 
     def passing(
         pattern: str, methods: frozenset[bytes], *, made: bool = False, builds: bool = False
@@ -32,8 +38,9 @@ def _routes(prefix: str) -> Sequence[Route]:
             methods=methods,
             traffic=Traffic.PASSTHROUGH,
             api=None,
-            makes_stored=made,
-            builds_on_stored=builds,
+            makes_in=Api.RESPONSES if made else None,
+            builds_in=Api.RESPONSES if builds else None,
+            error_api=Api.RESPONSES,
         )
 
     def kept(pattern: str) -> Route:
@@ -44,6 +51,7 @@ def _routes(prefix: str) -> Sequence[Route]:
             api=None,
             subtree=True,
             stored=True,
+            error_api=Api.RESPONSES,
         )
 
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -134,7 +135,7 @@ def error_headers(error: BridgeError, request_id: bytes) -> Sequence[Header]:
         (REQUEST_ID_HEADER, request_id),
     ]
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        headers.append((b"retry-after", b"%d" % max(1, ceil(error.retry_after))))
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="aibridge"'))
     return headers

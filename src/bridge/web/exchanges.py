@@ -46,7 +46,14 @@ class Upstream:
 
     def places_for(self, route: Route) -> Sequence[Place]:
         """Return who may be asked at `route`: others only for what is read and recorded."""
-        return (self.place, *self.fallbacks) if route.api is not None else (self.place,)
+        if route.api is None:
+            return (self.place,)
+        standing_in = (
+            each
+            for each in self.fallbacks
+            if any(other.pattern == route.pattern for other in each.provider.routes)
+        )
+        return (self.place, *standing_in)
 
     @property
     def provider(self) -> Provider:
@@ -93,6 +100,11 @@ def asking(
         )
 
     return ask
+
+
+def names_account(head: RequestHead, upstream: Upstream) -> bool:
+    """Return whether the client says beside the organisation's key on whose account it asks."""
+    return upstream.scope_headers_pass and any(name in SCOPE for name, _ in head.headers)
 
 
 def passing_headers(
@@ -153,6 +165,6 @@ def interception_of(
         prompt=summary.prompt,
         bytes_in=bytes_in,
         stores=credential.kind is CredentialKind.CENTRALIZED
-        and (summary.stores or route.makes_stored),
+        and (summary.stores or route.makes_in is not None),
         partially_observed=summary.partially_observed,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
+from msgspec import structs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
@@ -51,6 +52,7 @@ from bridge.web.exchanges import (
     Upstream,
     asking,
     interception_of,
+    names_account,
 )
 from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.routes import asks_for_websocket, route_for
@@ -159,7 +161,8 @@ class Gateway:
         if not self._enabled:
             raise Unavailable("The AI gateway is switched off here (aibridge.enabled).")
         path, query = split_target(rest)
-        if not safe(path) or not safe_query(query):
+        slashes = upstream.provider.encoded_slash_in
+        if not safe(path, encoded_slash_in=slashes) or not safe_query(query):
             raise NotFound("There is nothing at this path.")
         if contains_token_shape(rest) or contains_token_shape(unquote_to_bytes(rest)):
             raise BadRequest("A bridge token belongs in a header, never in the URL.")
@@ -257,7 +260,7 @@ class Gateway:
         assert route is not None and authenticated is not None  # noqa: S101 - see serve
         upstream = asked.upstream
         provider = upstream.provider
-        read = await self._read(upstream, route, head, request.body.content)
+        read = await self._read(asked, route, head, request.body.content)
         credential = provider.credential(authenticated.user_credential)
         if route.own_credential_only and credential.kind is CredentialKind.CENTRALIZED:
             raise Unauthenticated(
@@ -288,13 +291,15 @@ class Gateway:
             attempts=Attempts(
                 places=upstream.places_for(route),
                 own=authenticated.user_credential,
+                blames_keys=not names_account(head, upstream),
                 asked=asking(head, asked, credential, request.body, read.summary),
                 route=route.pattern,
                 clock=self._clock,
                 chance=random,
             ),
             body=request.body,
-            dialect=self._dialect_of_answer(route),
+            route=route,
+            dialect=self._dialect(route.answer_api),
             passage=read.adaptation.passage if read.adaptation is not None else None,
             error_dialect=self._shape(upstream, route),
             streaming=read.summary.streaming,
@@ -305,17 +310,21 @@ class Gateway:
         return exchange, ticket
 
     async def _read(
-        self, upstream: Upstream, route: Route, head: RequestHead, body: bytes
+        self, asked: Asked, route: Route, head: RequestHead, body: bytes
     ) -> RequestRead:
         """Return what we need to know of a body; nothing of most passthroughs'."""
-        dialect = self._dialect_of_request(route)
+        dialect = self._dialect(route.request_api)
         if dialect is None:
             return RequestRead(summary=NOTHING_READ)
         encoding = content_coding(head.headers)
-        adapts = route.api is not None and upstream.asks_for_usage and not encoding
+        path, _ = split_target(asked.path_and_query)
+        named = asked.upstream.provider.named_in_path(path)
+        adapts = route.api is not None and asked.upstream.asks_for_usage and not encoding
 
         def read() -> RequestRead:
             summary = dialect.summarize(decode_body(body, encoding, limit=self._max_body_bytes))
+            if named is not None:
+                summary = structs.replace(summary, model=named[0], streaming=named[1])
             adaptation = dialect.adapted(body, summary) if adapts else None
             return RequestRead(summary=summary, adaptation=adaptation)
 
@@ -338,12 +347,7 @@ class Gateway:
                 own_key=authenticated.user_credential is not None,
             )
 
-    def _dialect_of_request(self, route: Route) -> Dialect | None:
-        api = Api.RESPONSES if route.builds_on_stored else route.api
-        return self._dialects[api] if api is not None else None
-
-    def _dialect_of_answer(self, route: Route) -> Dialect | None:
-        api = Api.RESPONSES if route.makes_stored else route.api
+    def _dialect(self, api: Api | None) -> Dialect | None:
         return self._dialects[api] if api is not None else None
 
     def _arrival(
@@ -368,7 +372,7 @@ class Gateway:
         return self._shape(upstream, next((each for each in routes if each.matches(path)), None))
 
     def _shape(self, upstream: Upstream, route: Route | None = None) -> Dialect:
-        api = route.api if route is not None and route.api is not None else None
+        api = (route.api or route.error_api) if route is not None else None
         return self._dialects[api or upstream.provider.error_api]
 
     def _note(

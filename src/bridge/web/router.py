@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -157,7 +158,7 @@ def problem_answer(request: Request, error: BridgeError) -> bytes:
     """Return `error` as JSON in the management shape, with Retry-After where it helps."""
     headers = {}
     if error.retry_after is not None:
-        headers[b"retry-after"] = b"%d" % max(1, round(error.retry_after))
+        headers[b"retry-after"] = b"%d" % max(1, ceil(error.retry_after))
     if error.status == 401:
         headers[b"www-authenticate"] = b'Bearer realm="aibridge"'
     validations = error.validations if isinstance(error, InvalidRequest) else ()

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bridge.domain.errors import NotFound
-from bridge.domain.interception import Api
 from bridge.providers.interface import Provider, Route
 from bridge.web.arrivals import RequestHead
 from bridge.wire.headers import first
 
 
 def asks_for_websocket(provider: Provider, head: RequestHead, path: bytes) -> bool:
-    """Return whether a WebSocket is asked for where some providers speak the Responses API."""
+    """Return whether a WebSocket is asked for where clients try one first."""
     protocols = (first(head.headers, b"upgrade") or b"").lower()
     return b"websocket" in protocols and any(
-        route.api is Api.RESPONSES and route.matches(path) for route in provider.routes
+        route.refuses_websocket and route.matches(path) for route in provider.routes
     )
 
 
