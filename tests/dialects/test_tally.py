@@ -81,6 +81,42 @@ class OddTests(TallyTestCase):
         self.assertFalse(self.odd({"weather": "fine", "details": {"weather": [1]}}))
 
 
+class CachedTests(BridgeTestCase):
+    """What the cache read and wrote is part of the input where a provider says so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tally = Tally(
+            counts={"input", "read", "hits", "written"},
+            extra={},
+            texts=(),
+            whole="input",
+            cached=(("read", "hits"), ("written",)),
+        )
+
+    def test_the_rest_is_what_the_cache_had_no_part_in(self) -> None:
+        self.tally.take({"input": 100, "read": 60, "hits": 60, "written": 30})
+
+        self.assertEqual((self.tally.uncached, self.tally.odd), (10, False))
+
+    def test_all_of_it_may_have_been_cached(self) -> None:
+        self.tally.take({"input": 60, "hits": 60})
+
+        self.assertEqual((self.tally.uncached, self.tally.odd), (0, False))
+
+    def test_more_than_all_of_it_is_odd(self) -> None:
+        self.tally.take({"input": 60, "read": 40, "written": 21})
+
+        self.assertEqual((self.tally.uncached, self.tally.odd), (-1, True))
+
+    def test_only_the_last_counts_decide(self) -> None:
+        self.tally.take({"input": 0, "read": 40})
+
+        self.tally.take({"input": 60})
+
+        self.assertFalse(self.tally.odd)
+
+
 class BoundTests(TallyTestCase):
     """What a provider tells beyond what we know is kept, up to a bound."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 _MAX_COUNT = 2**63 - 1
 # The column is a bigint.
@@ -14,7 +14,13 @@ class Tally:
     """What a provider has said about usage so far; inner names are dotted (`details.cached`)."""
 
     def __init__(
-        self, *, counts: Collection[str], extra: Mapping[str, str], texts: Collection[str]
+        self,
+        *,
+        counts: Collection[str],
+        extra: Mapping[str, str],
+        texts: Collection[str],
+        whole: str = "",
+        cached: Sequence[Sequence[str]] = (),
     ) -> None:
         """Start with nothing said.
 
@@ -22,24 +28,38 @@ class Tally:
             counts: names of the counts that have columns of their own.
             extra: names of further counts that we know, and what a record calls them.
             texts: names of what else is worth keeping, such as the service tier.
+            whole: name of the input's count where that holds what the cache read and wrote, too.
+            cached: names of what the cache read, and of what it wrote, as `told` takes them.
         """
         self._counts = counts
         self._extra = extra
         self._texts = texts
+        self._whole = whole
+        self._cached = cached
         self._said: dict[str, int] = {}
         self._said_texts: dict[str, str] = {}
         self._unknown = 0
         self.seen = False
         """Whether the provider gave any count that we know."""
-        self.odd = False
+        self._odd = False
         """Whether something had a type that we cannot count with."""
+
+    @property
+    def odd(self) -> bool:
+        """Whether something cannot be counted with: its type, or more in the cache than in all."""
+        return self._odd or self.uncached < 0
+
+    @property
+    def uncached(self) -> int:
+        """The whole input without what the cache read and wrote; below 0 when that is more."""
+        return self.told(self._whole) - sum(self.told(*names) for names in self._cached)
 
     def take(self, usage: object) -> None:
         """Take a `usage` object, whole or partial; None is nothing."""
         if usage is None:
             return
         if not isinstance(usage, dict):
-            self.odd = True
+            self._odd = True
             return
         for name, value in usage.items():
             if isinstance(value, dict):
@@ -77,7 +97,7 @@ class Tally:
         elif name in self._texts and isinstance(value, str):
             self._said_texts[name] = value[:_MAX_NAME]
         elif known and value is not None:
-            self.odd = True
+            self._odd = True
 
     def _has_room_for(self, name: str) -> bool:
         if name in self._said:

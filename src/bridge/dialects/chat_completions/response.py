@@ -18,7 +18,7 @@ from typing import Any
 from bridge.dialects.chat_completions.calls import Calls, Growing, Room
 from bridge.dialects.chat_completions.ordinary import Frame, is_ordinary
 from bridge.dialects.chat_completions.thoughts import reasoning_in
-from bridge.dialects.chat_completions.usage import new_tally, overdrawn, usage_from
+from bridge.dialects.chat_completions.usage import new_tally, usage_from
 from bridge.dialects.error_bodies import error_from, error_in
 from bridge.dialects.interface import InBandError, Reading
 from bridge.dialects.loose_json import read_object
@@ -120,7 +120,6 @@ class ChatReader:
             error=self._error,
             partially_observed=self._room.odd
             or self._tally.odd
-            or overdrawn(self._tally)
             or (finished and not self.terminal and not self._tally.seen),
         )
 

@@ -47,12 +47,9 @@ _TEXTS = frozenset({"service_tier"})
 
 def new_tally() -> Tally:
     """Return a tally of what this API counts."""
-    return Tally(counts=_COUNTS, extra=_EXTRA, texts=_TEXTS)
-
-
-def overdrawn(tally: Tally) -> bool:
-    """Return whether more of the prompt came out of the cache, or went in, than there was of it."""
-    return _uncached(tally) < 0
+    return Tally(
+        counts=_COUNTS, extra=_EXTRA, texts=_TEXTS, whole="prompt_tokens", cached=(_READ, _WRITTEN)
+    )
 
 
 def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsage:
@@ -67,7 +64,7 @@ def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsag
         metadata["total_tokens"] = total
     return TokenUsage(
         response_id=response_id,
-        input_tokens=max(0, _uncached(tally)),
+        input_tokens=max(0, tally.uncached),
         output_tokens=tally.told("completion_tokens"),
         cache_read_input_tokens=tally.told(*_READ),
         cache_write_input_tokens=tally.told(*_WRITTEN),
@@ -75,7 +72,3 @@ def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsag
         extra=tally.extra(),
         metadata=metadata,
     )
-
-
-def _uncached(tally: Tally) -> int:
-    return tally.told("prompt_tokens") - tally.told(*_READ) - tally.told(*_WRITTEN)

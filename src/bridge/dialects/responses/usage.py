@@ -25,7 +25,13 @@ _TIER = "service_tier"
 
 def new_tally() -> Tally:
     """Return a tally of what this API counts."""
-    return Tally(counts=_COUNTS, extra=_EXTRA, texts=frozenset({_TIER}))
+    return Tally(
+        counts=_COUNTS,
+        extra=_EXTRA,
+        texts=frozenset({_TIER}),
+        whole=_INPUT,
+        cached=((_CACHED,), (_WRITTEN,)),
+    )
 
 
 def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: object) -> bool:
@@ -47,13 +53,12 @@ def take(tally: Tally, *, usage: object, tool_usage: object, service_tier: objec
 
 def usage_from(tally: Tally, response_id: str, source: UsageSource) -> TokenUsage:
     """Return the counts so far; a cache that tells more than there was leaves no input."""
-    cached, written = tally.told(_CACHED), tally.told(_WRITTEN)
     return TokenUsage(
         response_id=response_id,
-        input_tokens=max(0, tally.told(_INPUT) - cached - written),
+        input_tokens=max(0, tally.uncached),
         output_tokens=tally.told(_OUTPUT),
-        cache_read_input_tokens=cached,
-        cache_write_input_tokens=written,
+        cache_read_input_tokens=tally.told(_CACHED),
+        cache_write_input_tokens=tally.told(_WRITTEN),
         source=source,
         extra=tally.extra(),
         metadata=tally.metadata(),
