@@ -21,6 +21,10 @@ TEXT = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}],"usage
 USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1}}\n\n'
 DONE = b"data: [DONE]\n\n"
 PING = ChatCompletions.ping
+FRAME = {
+    *("id", "object", "created", "model", "choices", "usage", "service_tier", "provider"),
+    *("system_fingerprint", "obfuscation"),
+}
 LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
@@ -66,7 +70,7 @@ def usage_only(lines: Sequence[bytes]) -> bool:
         isinstance(chunk, dict)
         and chunk.get("choices") == []
         and isinstance(chunk.get("usage"), dict)
-        and not chunk.get("error")
+        and not any(value for name, value in chunk.items() if name not in FRAME)
     )
 
 
@@ -139,6 +143,25 @@ class PassageTests(BridgeTestCase):
 
     def test_error_beside_usage_passes(self) -> None:
         self.passes(USAGE.replace(b'"id"', b'"error":{"message":"x"},"id"') + DONE)
+
+    def test_anything_else_beside_usage_passes(self) -> None:
+        for more in (
+            b'"citations":["https://example.org"]',
+            b'"prompt_filter_results":[{"prompt_index":0}]',
+            b'"x_groq":{"id":"r","error":"over_capacity"}',
+            b'"later":true',
+        ):
+            self.passes(USAGE.replace(b'"id"', more + b',"id"') + DONE)
+
+    def test_frame_and_empty_members_beside_usage_do_not_matter(self) -> None:
+        more = (
+            b'"object":"chat.completion.chunk","created":1,"model":"m","service_tier":"default",'
+            b'"system_fingerprint":"fp","provider":"X","obfuscation":"aB","p":"abc",'
+            b'"x_groq":{"id":"r","usage":{"prompt_tokens":5}},"timings":{"predicted_n":1},'
+            b'"citations":[],"search_results":null,"prompt_filter_results":[],"note":"",'
+        )
+
+        self.leaves(USAGE.replace(b'"id"', more + b'"id"') + DONE, DONE)
 
     def test_cut_usage_chunk_passes_in_the_end(self) -> None:
         self.passes(TEXT + USAGE[:-10])

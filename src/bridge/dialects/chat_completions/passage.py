@@ -1,7 +1,8 @@
 """Keeps from the client the one event that it did not ask for: the chunk with only token counts.
 
-Everything else passes byte for byte. Blank lines and comments between events pass at once, an
-event once it is whole; the blank lines that follow a chunk kept back go with it.
+Everything else passes byte for byte, and so does such a chunk when it holds anything more. Blank
+lines and comments between events pass at once, an event once it is whole; the blank lines that
+follow a chunk kept back go with it.
 
 Source: platform.openai.com/docs/api-reference/chat-streaming, `choices` and `usage`, and WHATWG
 HTML, section 9.2.6 (read 2026-11-25).
@@ -10,8 +11,6 @@ HTML, section 9.2.6 (read 2026-11-25).
 from __future__ import annotations
 
 import re
-
-import msgspec
 
 from bridge.dialects.loose_json import read_object
 
@@ -22,21 +21,23 @@ _USAGE = b'"usage"'
 _NO_USAGE = b'"usage":null'
 _NO_USAGE_SPACED = b'"usage": null'
 
+_FRAME = frozenset(
+    {
+        *("id", "object", "created", "model", "choices", "usage"),
+        *("service_tier", "system_fingerprint", "provider"),
+        *("obfuscation", "p"),  # paddings, OpenAI's and Mistral's
+        *("timings", "time_info"),  # measures, llama.cpp's and Cerebras', go with the counts
+    }
+)
+"""What may stand beside the counts without saying anything to the client."""
+_GROQ_FRAME = frozenset({"id", "usage", "seed"})
+
 _BETWEEN = re.compile(rb"(?>[\r\n]++|:[^\r\n]*+[\r\n])*+(:[^\r\n]*+)?")
 # Blank lines and comments before an event's first field; the last comment may be cut.
 _REST_OF_COMMENT = re.compile(rb"[^\r\n]*+(?:[\r\n]" + _BETWEEN.pattern + rb"|())")
 _END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n?|\n)")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LINE_ENDS = b"\r\n"
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    choices: object = None
-    usage: object = None
-    error: object = None
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 class UsagePassage:
@@ -142,15 +143,21 @@ def _tells_no_usage(chunk: bytes) -> bool:
 
 
 def _is_usage_only(event: bytes) -> bool:
-    """Return whether an event holds token counts, an empty list of choices and no error."""
+    """Return whether an event holds token counts, an empty list of choices and nothing else."""
     lines = _LINE_END.split(event.removeprefix(_BOM))
     data = b"\n".join(line[5:] for line in lines if line.startswith(b"data:"))
     try:
-        chunk = _CHUNK.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # surrogates, no JSON
-        try:
-            loose = read_object(data)
-        except (ValueError, TypeError, RecursionError):
-            return False
-        chunk = _Chunk(loose.get("choices"), loose.get("usage"), loose.get("error"))
-    return chunk.choices == [] and isinstance(chunk.usage, dict) and not chunk.error
+        chunk = read_object(data)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return (
+        chunk.get("choices") == []
+        and isinstance(chunk.get("usage"), dict)
+        and not any(value and not _is_frame(name, value) for name, value in chunk.items())
+    )
+
+
+def _is_frame(name: str, value: object) -> bool:
+    if name == "x_groq" and isinstance(value, dict):
+        return not any(inner for each, inner in value.items() if each not in _GROQ_FRAME)
+    return name in _FRAME
