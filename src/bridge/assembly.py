@@ -356,7 +356,7 @@ def _reading_limits(settings: Settings) -> ReadingLimits:
 
 
 def _site_limits(settings: Settings) -> SiteLimits:
-    behind_proxy = settings[options.BEHIND_PROXY]
+    behind_proxy = settings[options.BEHIND_PROXY] or settings[options.TRUSTED_PROXIES]
     return SiteLimits(
         request_header_seconds=settings[options.REQUEST_HEADER],
         request_body_idle_seconds=settings[options.REQUEST_BODY_IDLE],
