@@ -89,17 +89,19 @@ def _commands(welcome: Welcome) -> list[str]:
 
 def _for_openai(welcome: Welcome, token: str, demo: ProviderSettings | None) -> list[str]:
     """Return how SDKs of OpenAI, and what reads the same variables, are set up."""
-    served = next((each for each in welcome.providers if each.type == "openai"), None)
-    if served is None or served.own_keys_only:
-        served = demo
+    openai = [each for each in welcome.providers if each.type == "openai"]
+    keyed = [each for each in openai if not each.own_keys_only]
+    served = next((each for each in (*keyed, demo, *openai) if each is not None), None)
     if served is None:
         return []
     base = f"{welcome.address}/{served.name}/v1"
-    return [
+    lines = [
         "Set up what speaks OpenAI's APIs:",
         f'  export OPENAI_BASE_URL={base} OPENAI_API_KEY="{token}"',
-        "",
     ]
+    if served.own_keys_only:
+        lines += [f"  ({served.name} has no key yet: set OPENAI_API_KEY where the bridge starts.)"]
+    return [*lines, ""]
 
 
 def _curl(url: str, token: str) -> str:

@@ -104,7 +104,7 @@ class Printed(AcceptanceCase):
         table = self.run_in_shell(self.printed(r"\S*aibridge .*interceptions list"))
 
         (row,) = [line for line in table.splitlines() if "shown by the command" in line]
-        self.assertRegex(row, r"\badmin\b.*\bdemo-text\b.*\bcompleted\b")
+        self.assertRegex(row, r"\badmin\b.*\bdemo +demo-text\b.*\bcompleted\b")
 
     def test_the_address_shows_what_was_recorded(self) -> None:
         self.send("shown at the address")

@@ -176,6 +176,12 @@ class RefusedEntryTests(ConfigCase):
         """A lone bracket is no host."""
         self.refused("type: anthropic, base_url: 'http://[x', key: k", ".base_url: must be http(s)")
 
+    def test_a_type_that_is_none_is_the_only_problem(self) -> None:
+        """What its address would be, nobody knows."""
+        (problem,) = self.problems(listed("name: x, type: open-ai"))
+
+        self.assertIn(".type: must be one of", problem)
+
     def test_an_address_of_an_endpoint_is_refused(self) -> None:
         """Clients' paths are put behind it."""
         for path in ("chat/completions", "responses", "messages"):

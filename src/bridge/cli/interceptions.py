@@ -12,13 +12,15 @@ from bridge.cli.session import Session, run_with_store
 from bridge.cli.tables import print_table
 from bridge.config import options
 from bridge.domain.clock import utc
+from bridge.domain.interception import Traffic
 from bridge.store.connection import Cursor
 from bridge.store.filters import InvalidFilter, filter_from, page_id, parse
 from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions
 from bridge.store.reads_json import Interception, InterceptionList
 
 _COLUMNS = (
-    "STARTED", "USER", "CLIENT", "MODEL", "STATUS", "IN", "OUT", "TOOLS", "THOUGHTS", "PROMPT",
+    "STARTED", "USER", "CLIENT", "PROVIDER", "MODEL", "STATUS", "IN", "OUT", "TOOLS", "THOUGHTS",
+    "PROMPT OR PATH",
 )  # fmt: skip
 
 
@@ -114,10 +116,13 @@ def row_of(interception: Interception) -> tuple[str, ...]:
     """Return an interception's line in the table."""
     usage = interception.token_usages
     prompts = " ".join(each.prompt for each in interception.user_prompts)
+    if interception.kind == Traffic.PASSTHROUGH:
+        prompts = f"{interception.method} {interception.route}"
     return (
         shown_time(interception.started_at),
         interception.initiator.username,
         interception.client or "Unknown",
+        interception.provider_name,
         interception.model,
         interception.status,
         str(sum(_input_tokens(interception))),

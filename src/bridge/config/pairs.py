@@ -13,7 +13,7 @@ from bridge.auth.token import contains_token_shape
 from bridge.config import options
 from bridge.config.kinds import show_base_url
 from bridge.config.listening import Listener, listener_from
-from bridge.config.settings import ProviderSettings, Value, problem
+from bridge.config.settings import KNOWN_TYPES, ProviderSettings, Value, problem
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
 from bridge.upstream.proxy import names_hosts
@@ -98,8 +98,8 @@ def odd_exceptions(values: Values) -> Iterator[str]:
 def malformed_base_urls(providers: Sequence[ProviderSettings]) -> Iterator[str]:
     """Yield a problem for every base URL that no request can be sent to."""
     for provider in providers:
-        if provider.type == "demo":
-            continue
+        if provider.type == "demo" or provider.type not in KNOWN_TYPES:
+            continue  # it has none, or what it would be is not known
         label = provider.label
         label = label if label.endswith("base_url") else f"{label}.base_url"
         sentence = _why_no_base_url(provider)

@@ -1,0 +1,52 @@
+"""A line of the table for each interception."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from bridge.cli.interceptions import row_of
+from bridge.store.reads_json import Initiator, Interception, UserPrompt
+from tests.support.cases import BridgeTestCase
+
+NOBODY = UUID(int=1)
+WHEN = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
+ASKED = Interception(
+    id=NOBODY, api_key_id=None, initiator=Initiator(id=NOBODY, username="ada"), provider="openai",
+    model="gpt-5", client=None, metadata={}, started_at=WHEN, ended_at=WHEN, kind="intercepted",
+    provider_name="openrouter", api="chat", method="POST", route="/v1/chat/completions",
+    streaming=False, user_agent="", session_id="s", client_session_id=None,
+    correlating_tool_call_id=None, thread_parent_id=None, thread_root_id=None,
+    credential_kind="centralized", credential_hint="k", status="completed", http_status=200,
+    error_type=None, error_message=None, response_id=None, stop_reason="stop", ttfb_ms=1,
+    duration_ms=1, bytes_in=1, bytes_out=1, response_sha256=None, client_sha256=None,
+    partially_observed=False,
+)  # fmt: skip
+
+
+class RowTests(BridgeTestCase):
+    def test_who_asked_what_of_which_provider(self) -> None:
+        """The instance's name, because there may be several of a kind."""
+        prompt = UserPrompt(
+            id=NOBODY,
+            interception_id=NOBODY,
+            provider_response_id="r",
+            prompt="How\nare you?",
+            metadata={},
+            created_at=WHEN,
+        )
+
+        row = row_of(msgspec.structs.replace(ASKED, user_prompts=(prompt,)))
+
+        self.assertEqual(row[1:6], ("ada", "Unknown", "openrouter", "gpt-5", "completed"))
+        self.assertEqual(row[-1], "How are you?")
+
+    def test_what_only_passed_through_has_its_path(self) -> None:
+        """There is no prompt."""
+        passed = msgspec.structs.replace(
+            ASKED, kind="passthrough", model="", method="GET", route="/v1/models"
+        )
+
+        self.assertEqual(row_of(passed)[-1], "GET /v1/models")
