@@ -115,7 +115,7 @@ class Dialect(Protocol):
 
     api: Api
     ping: bytes
-    """A whole keep-alive event of ours, b"" when the API has none."""
+    """What of ours keeps a stream alive between two events: an event, or a comment line."""
 
     def summarize(self, body: bytes) -> RequestSummary:
         """Read a decoded request body.

@@ -1,7 +1,8 @@
 """GitHub Copilot: the user's own GitHub token, always; chat, responses and Claude's messages.
 
-Source: reference of the established bridge, and what VS Code and the Copilot CLI send (2026-11).
 The plan decides the address: api.individual, api.business or api.enterprise.githubcopilot.com.
+Source of these: https://docs.github.com/enterprise-cloud@latest/copilot/reference/copilot-allowlist-reference
+(read 2026-11-25). No page lists the paths; what is not here is 404.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class UpstreamClient:
         Args:
             origin: `https://host[:port]`.
             reactor: for connections and time.
-            connect_seconds: limit for TCP and TLS.
+            connect_seconds: limit for all of a connection: look-up, proxy, TCP and TLS.
             first_byte_seconds: limit from the request to the answer's head.
             keepalive_seconds: how long an unused connection is kept.
             tls: whom to trust; the platform's certificate authorities when None.
