@@ -2,6 +2,8 @@
 # make test   runs the whole test suite
 # make test-clients
 #             runs real clients, installed from npm into .clients/, against the bridge
+# make faults
+#             prints what becomes of every fault of a provider, as it is seen now
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
 
@@ -10,7 +12,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients lint bench requirements clean
+.PHONY: run test test-clients faults lint bench requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -23,6 +25,9 @@ CLIENTS ?= claude_code codex opencode copilot_cli
 
 test-clients: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m twisted.trial --reporter=text $(CLIENTS:%=tests.clients.%)
+
+faults: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m tests.faults
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check

@@ -1,0 +1,33 @@
+"""The matrix as text: a simple table of reStructuredText."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.faults.fault import Seen
+
+HEADINGS = ("fault", "mode", "dialect", "client", "record", "usage", "metrics", "breaker")
+
+Row = Sequence[str]
+
+
+def row_of(fault: str, mode: str, dialect: str, seen: Seen) -> Row:
+    """Return one line of the table."""
+    return (
+        fault,
+        mode,
+        dialect,
+        seen.client,
+        seen.record,
+        seen.usage,
+        seen.metrics,
+        seen.breaker,
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return `rows` under their headings."""
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (HEADINGS, *rows)]
+    return "\n".join((rule, lines[0], rule, *lines[1:], rule))
