@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from bridge.upstream.trust import certificates_in, policy_trusting
 from tests.acceptance.broker import COMPLETION
-from tests.acceptance.running import message, recorded, said
+from tests.acceptance.running import AcceptanceCase, message, recorded, said
 from tests.support.bridge_process import BridgeProcess
 from tests.support.certificates import Authority, Issued, SecureListening
 from tests.support.fakes import (
@@ -34,6 +34,7 @@ from tests.support.fakes import (
 )
 from tests.support.proxies import FakeProxy
 from tests.support.rawclient import CLEAN, RawClient, raw_request
+from tests.support.rawclient_blocking import BlockingClient
 
 KEY = "sk-the-organisations-own-key"
 USAGE = {"input_tokens": 7, "output_tokens": 1}
@@ -81,6 +82,20 @@ class NetworkCase(TestCase):
         )
         self.addCleanup(deferToThread, bridge.close)
         return bridge
+
+
+class TrustedProxyTests(AcceptanceCase):
+    """All clients behind a proxy share its address."""
+
+    def test_a_proxy_may_have_more_connections_than_one_address(self) -> None:
+        limits = {"connections_per_address": 1}
+        bridge = self.new_bridge({"limits": limits, "trusted_proxies": ["127.0.0.1"]})
+        bridge.start()
+
+        with BlockingClient(bridge.port), BlockingClient(bridge.port):
+            status, _, _ = bridge.ask("GET", "/readyz", token=None)
+
+        self.assertEqual(status, 200)
 
 
 class TlsListenerTests(NetworkCase):
