@@ -12,7 +12,9 @@ from bridge.dialects.chat_completions.response import ChatReader
 from bridge.dialects.interface import InBandError
 from bridge.domain.observations import TokenUsage, ToolUsage, UsageSource
 from tests.fixtures.chat_chunks import block, call_choice, chunk, started, take, usage
-from tests.fixtures.observed import observe
+from tests.fixtures.chat_streams import AFTER_THE_END
+from tests.fixtures.observed import expected_of, observe
+from tests.fixtures.shapes import cuts
 from tests.support.cases import BridgeTestCase
 
 
@@ -127,6 +129,12 @@ class ErrorTests(BridgeTestCase):
 
 class AfterTheEndTests(BridgeTestCase):
     """Behind `[DONE]` nothing is read; that something came is said."""
+
+    def test_answer_behind_the_end_is_not_of_this_one_at_any_cut(self) -> None:
+        for chunks in cuts(AFTER_THE_END.body):
+            seen = observe(chunks, streaming=True, reader=ChatReader())
+
+            self.assertEqual(seen, expected_of(AFTER_THE_END))
 
     def marked(self, *blocks: bytes) -> bool:
         body = [

@@ -19,7 +19,7 @@ _WANTED = "include_usage"
 _ASKING = b'{"include_usage":true}'
 _YES = b"true"
 _NO = frozenset({b"false", b"null"})
-_MAX_SEARCHED_BYTES = 4 * 1024 * 1024
+_MAX_SEARCHED_BYTES = 2 * 1024 * 1024
 _MAX_MEMBERS = 1000
 # Every other stream waits meanwhile; nobody who speaks of stream_options comes near these.
 
@@ -35,7 +35,7 @@ def adapted(body: bytes, summary: RequestSummary) -> Adaptation | None:
     """Return the request with `stream_options.include_usage` set, None when it need not change.
 
     Options of an odd type are left to the provider's judgement, and so is a body that would take
-    long to search: one that may name them and has thousands of members, or more than 4 MiB.
+    long to search: one that may name them and has thousands of members, or more than 2 MiB.
 
     Args:
         body: as the client sent it, without any content encoding.
