@@ -149,7 +149,9 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
     demo = _demo(settings, reactor)
     breakers = build_breakers(settings, clock=reactor, metrics=metrics)
-    upstreams = build_upstreams(settings, reactor=reactor, demo=demo, breakers=breakers)
+    upstreams = build_upstreams(
+        settings, reactor=reactor, data_dir=data_dir, demo=demo, breakers=breakers
+    )
     stored = StoredObjects(makers=_makers(database))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)

@@ -27,6 +27,7 @@ from bridge.recording.refusals import WINDOW_SECONDS
 from bridge.reload import Reloaded, reload
 from bridge.store.errors import StoreError
 from bridge.store.identity import create_first
+from bridge.upstreams import close_upstreams, start_upstreams
 
 _log = structlog.get_logger("bridge")
 
@@ -100,6 +101,7 @@ class Lifecycle:
         """
         bridge = self._bridge
         bridge.writer.start()
+        start_upstreams(bridge.gateway.upstreams)
         # Whom the last run knew is served while the database is being started.
         bridge.directory.load_snapshot()
         for description in bridge.settings[options.LISTEN]:
@@ -140,7 +142,7 @@ class Lifecycle:
             ("stop following tokens", bridge.directory.stop()),
             ("stop following sessions", bridge.sessions.stop()),
             ("stop the retention", bridge.retention.stop()),
-            ("close connections to providers", self._close_upstreams()),
+            ("close connections to providers", close_upstreams(bridge.gateway.upstreams)),
             ("close the journal", _as_awaitable(bridge.journal.close())),
         ):
             await _step(name, work, bridge.reactor)
@@ -240,10 +242,6 @@ class Lifecycle:
         ended = bridge.interceptor.abort(error, which=lambda _: True)
         _log.warning("answers cut because the bridge stops", count=ended)
         await _within(bridge.interceptor.idle(), _ABORT_SECONDS, bridge.reactor)
-
-    async def _close_upstreams(self) -> None:
-        for each in self._bridge.gateway.upstreams:
-            await each.place.client.close()
 
 
 def reload_on_hangup(work: Callable[[], object], reactor: Any) -> None:

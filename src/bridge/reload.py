@@ -11,7 +11,7 @@ from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.config.table import Option
 from bridge.deferreds import run_in_background
-from bridge.upstreams import build_upstreams
+from bridge.upstreams import build_upstreams, close_upstreams, start_upstreams
 
 _WITH_PROVIDERS: frozenset[Option[Any]] = frozenset(
     {
@@ -23,6 +23,8 @@ _WITH_PROVIDERS: frozenset[Option[Any]] = frozenset(
         options.BEDROCK_ACCESS_KEY,
         options.BEDROCK_ACCESS_KEY_SECRET,
         options.BEDROCK_BASE_URL,
+        options.BEDROCK_MODEL,
+        options.BEDROCK_SMALL_FAST_MODEL,
         options.SEND_ACTOR_HEADERS,
         options.ACTOR_HEADER_ID,
         options.ACTOR_HEADER_USERNAME,
@@ -58,12 +60,15 @@ def reload(bridge: Bridge, settings: Settings) -> Reloaded:
     Providers, their keys and limits are new: keys that a provider had refused are tried again.
     """
     upstreams = build_upstreams(
-        settings, reactor=bridge.reactor, demo=bridge.demo, breakers=bridge.breakers
+        settings,
+        reactor=bridge.reactor,
+        data_dir=bridge.data_dir,
+        demo=bridge.demo,
+        breakers=bridge.breakers,
     )
+    start_upstreams(upstreams)
     former = bridge.gateway.serve_now(upstreams, allow_byok=settings[options.ALLOW_BYOK])
-    for each in former:
-        # Those in use are closed by their pool when they have been idle for its time.
-        run_in_background("close former connections", each.place.client.close())
+    run_in_background("close former connections", close_upstreams(former))
     bridge.admission.configure(
         max_concurrency=settings[options.MAX_CONCURRENCY],
         rate_limit=settings[options.RATE_LIMIT],

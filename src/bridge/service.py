@@ -210,7 +210,7 @@ class BridgeService(Service):
         text = welcome_text(
             Welcome(
                 address=where,
-                providers=[each for each in self._settings.providers if each.served],
+                providers=self._settings.providers,
                 admin_token=self._shown_data_dir / ADMIN_TOKEN_FILE,
                 dev_token=self._shown_data_dir / DEV_TOKEN_FILE,
                 command=_command(self._config),

@@ -97,7 +97,6 @@ class Status:
                 {
                     "name": each.name,
                     "type": each.type,
-                    "served": each.served,
                     "own_keys_only": each.own_keys_only,
                 }
                 for each in self._settings.providers

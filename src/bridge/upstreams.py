@@ -45,12 +45,12 @@ def build_upstreams(
     settings: Settings,
     *,
     reactor: Any,
+    data_dir: Path,
     demo: DemoProcess | None,
     breakers: CircuitBreakers | NoBreakers,
 ) -> tuple[Upstream, ...]:
     """Return what is served, in the order of the configuration; nothing is connected yet."""
-    served = [each for each in settings.providers if each.served]
-    places = _places(settings, served, reactor=reactor, demo=demo, breakers=breakers)
+    places = _places(settings, reactor=reactor, data_dir=data_dir, demo=demo, breakers=breakers)
     names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
     denied: tuple[str, ...] = settings[options.DENY_HEADERS]
     return tuple(
@@ -67,8 +67,24 @@ def build_upstreams(
             stored_access=StoredAccess(each.stored_objects),
             asks_for_usage=each.include_usage,
         )
-        for each in served
+        for each in settings.providers
     )
+
+
+def start_upstreams(upstreams: Sequence[Upstream]) -> None:
+    """Begin to look after credentials that have to be renewed."""
+    for each in upstreams:
+        each.provider.start()
+
+
+async def close_upstreams(upstreams: Sequence[Upstream]) -> None:
+    """Let go of unused connections, and look after no credentials any more.
+
+    Connections in use are closed by their pool when they have been idle for its time.
+    """
+    for each in upstreams:
+        await each.provider.close()
+        await each.place.client.close()
 
 
 def build_breakers(
@@ -105,9 +121,9 @@ def build_breakers(
 
 def _places(
     settings: Settings,
-    served: Sequence[ProviderSettings],
     *,
     reactor: Any,
+    data_dir: Path,
     demo: DemoProcess | None,
     breakers: CircuitBreakers | NoBreakers,
 ) -> dict[str, Place]:
@@ -116,8 +132,14 @@ def _places(
     tls = policy_trusting(certificates_in(Path(ca_file)) if ca_file else ())
     proxy = _proxy(settings)
     found = {}
-    for each in served:
-        provider = provider_from(each, demo)
+    for each in settings.providers:
+        if each.type == "bedrock":
+            # botocore takes a third of a second, which nobody else is to wait for.
+            from bridge.bedrock import bedrock_from
+
+            provider: Provider = bedrock_from(settings, each, reactor=reactor, data_dir=data_dir)
+        else:
+            provider = provider_from(each, demo)
         found[each.name] = Place(
             provider=provider,
             client=UpstreamClient(
@@ -139,10 +161,10 @@ def _places(
 
 
 def provider_from(settings: ProviderSettings, demo: DemoProcess | None = None) -> Provider:
-    """Return the provider of one entry.
+    """Return the provider of one entry that asks with keys.
 
     Raises:
-        ValueError: its type is not served.
+        ValueError: it is of another type.
     """
     name, base_url, keys = settings.name, settings.base_url, settings.keys
     header = settings.key_header.encode("ascii")

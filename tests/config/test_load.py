@@ -148,12 +148,6 @@ class ShippedFileTests(ConfigCase):
 
 
 class WarningTests(ConfigCase):
-    def test_a_provider_that_is_not_served_is_a_warning(self) -> None:
-        """Its settings are accepted, and what that means is said."""
-        warning = self.warnings(environ={"CODER_AIBRIDGE_BEDROCK_REGION": "us-east-1"})
-
-        self.assertIn("aibridge.bedrock_region: is of the type bedrock, which", warning)
-
     def test_a_secret_in_a_flag_is_a_warning(self) -> None:
         """The process list shows it."""
         warning = self.warnings(flags={"aibridge-anthropic-key": "sk-1"})
@@ -199,9 +193,3 @@ class WarningTests(ConfigCase):
         warning = self.warnings("{run_as: bridge, database: 'postgresql://localhost/x'}")
 
         self.assertIn("run_as: has no effect", warning)
-
-    def test_settings_that_nothing_acts_on_are_warnings(self) -> None:
-        """A model that is only accepted says so, and its default says nothing."""
-        warning = self.warnings("aibridge: {bedrock_model: x}")
-
-        self.assertIn("aibridge.bedrock_model: has no effect", warning)

@@ -70,7 +70,8 @@ class ListTests(ConfigCase):
         (provider,) = self.load(listed("type: bedrock, region: eu-central-1")).providers
 
         self.assertEqual(provider.base_url, "https://bedrock-runtime.eu-central-1.amazonaws.com")
-        self.assertFalse(provider.served)
+        assert provider.bedrock is not None
+        self.assertEqual(provider.bedrock.region, "eu-central-1")
 
 
 class RefusedEntryTests(ConfigCase):
@@ -202,7 +203,7 @@ class RefusedEntryTests(ConfigCase):
 
     def test_a_bedrock_without_a_place_is_refused(self) -> None:
         """There is no address for all regions."""
-        self.refused("type: bedrock", ".base_url: must be given, or region")
+        self.refused("type: bedrock", ".region: must be given")
 
 
 class BridgeTokenTests(ConfigCase):

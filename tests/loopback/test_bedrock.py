@@ -11,8 +11,9 @@ from twisted.internet import reactor
 
 from bridge.domain.identity import Secret
 from bridge.providers.aws_credentials import StaticCredentials
-from bridge.providers.bedrock import Bedrock, BedrockProtocol
+from bridge.providers.bedrock import Bedrock
 from bridge.providers.interface import Provider
+from bridge.providers.regions import BedrockProtocol
 from tests.support import bedrock as aws
 from tests.support.bedrock import EXCEPTIONS, MODELS, FakeBedrock
 from tests.support.fakes import Close, Reset, Send, chunk

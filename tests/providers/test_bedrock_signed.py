@@ -14,8 +14,9 @@ from twisted.trial.unittest import TestCase
 
 from bridge.domain.identity import Secret, UserCredential
 from bridge.providers.aws_credentials import StaticCredentials
-from bridge.providers.bedrock import Bedrock, BedrockProtocol
+from bridge.providers.bedrock import Bedrock
 from bridge.providers.interface import Asked
+from bridge.providers.regions import BedrockProtocol
 from tests.support.bedrock import (
     ACCESS_KEY,
     API_KEY,

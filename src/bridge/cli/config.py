@@ -99,7 +99,6 @@ def _as_json(configuration: Configuration, settings: Settings, shown: list[Optio
                 "base_url": show_base_url(each.base_url),
                 "keys": [repr(key) for key in each.keys],
                 "own_keys_only": each.own_keys_only,
-                "served": each.served,
                 "send_actor_headers": each.send_actor_headers,
                 "origin": each.origin,
             }

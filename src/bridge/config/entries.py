@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bridge.config import options
+from bridge.config import aws, options
 from bridge.config.document import Node
 from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, TEXTS, Kind, choice
 from bridge.config.settings import problem
@@ -20,8 +20,7 @@ T = TypeVar("T")
 FIELDS: Mapping[str, str] = {
     "name": "Lower-case letters, digits and single dashes; the first segment of the provider's "
     "paths. The type, when left out.",
-    "type": "anthropic, openai, copilot or demo; bedrock is accepted, with a warning that this "
-    "version does not serve it.",
+    "type": "anthropic, openai, bedrock, copilot or demo.",
     "base_url": "Where the provider is; the type's own address, when left out.",
     "key": "Our credential: a text, ${VARIABLE} or file:/path. Without one, users must bring "
     "their own.",
@@ -42,9 +41,6 @@ FIELDS: Mapping[str, str] = {
 }
 """The fields of an entry, with their documentation."""
 _KEY_HEADER = choice("authorization", "x-api-key", "api-key")
-_BEDROCK_FIELDS = frozenset(
-    {"region", "access_key", "access_key_secret", "model", "small_fast_model"}
-)
 
 
 def _account(text: str) -> str:
@@ -67,7 +63,6 @@ class Entry:
     name: str | None = None
     type: str | None = None
     base_url: str | None = None
-    region: str | None = None
     keys: tuple[Secret, ...] | None = None
     """Empty when a key was written but is empty."""
     key_variables: Mapping[Secret, str] = dataclasses.field(default_factory=dict)
@@ -82,6 +77,8 @@ class Entry:
     max_retries: int | None = None
     fallback: tuple[str, ...] = ()
     fallback_models: tuple[tuple[str, str], ...] = ()
+    bedrock: aws.BedrockSettings | None = None
+    """What only the type bedrock has."""
 
 
 def entries_in_document(document: Node, problems: list[str]) -> tuple[Entry, ...] | None:
@@ -133,7 +130,6 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         name=reader.get("name", TEXT),
         type=reader.get("type", TEXT),
         base_url=reader.get("base_url", BASE_URL) or None,
-        region=reader.get("region", TEXT) or None,
         keys=reader.keys(),
         key_variables=reader.key_variables,
         send_actor_headers=reader.get("send_actor_headers", BOOLEAN),
@@ -146,6 +142,7 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         max_retries=reader.get("max_retries", options.MAX_RETRIES.kind),
         fallback=reader.get("fallback", TEXTS) or (),
         fallback_models=reader.texts("fallback_models"),
+        bedrock=aws.bedrock_settings(reader) if reader.is_bedrock() else None,
     )
 
 
@@ -225,9 +222,14 @@ class _Fields:
         )
         return tuple((key, text) for key, text in read if text)
 
+    def is_bedrock(self) -> bool:
+        """Return whether the entry is of the type bedrock."""
+        node = self._members.get("type") or self._members.get("name")
+        return node is not None and node.value == "bedrock"
+
     def unknown(self) -> Iterator[str]:
         """Yield a problem for every field that does not exist."""
-        known = set(FIELDS) | (_BEDROCK_FIELDS if self._is_bedrock() else set())
+        known = set(FIELDS) | (set(aws.FIELDS) if self.is_bedrock() else set())
         for name, node in self._members.items():
             if name not in known:
                 sentence = f"is not an option{suggestion(name, known)}"
@@ -238,10 +240,6 @@ class _Fields:
         if secret and node.variables:
             self.key_variables[secret] = node.variables[0]
         return secret
-
-    def _is_bedrock(self) -> bool:
-        node = self._members.get("type") or self._members.get("name")
-        return node is not None and node.value == "bedrock"
 
     def _read(self, label: str, node: Node, kind: Kind[T]) -> T | None:
         try:

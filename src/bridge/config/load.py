@@ -18,7 +18,7 @@ from bridge.config.pairs import (
 )
 from bridge.config.providers import providers_from
 from bridge.config.safety import malformed_database, refusals
-from bridge.config.settings import ConfigErrors, ProviderSettings, Settings, Value, problem
+from bridge.config.settings import ConfigErrors, Settings, Value, problem
 from bridge.config.sources import (
     Sources,
     resolve,
@@ -70,23 +70,17 @@ def load(path: Path | None, flags: Mapping[str, str], environ: Mapping[str, str]
         raise ConfigErrors(tuple(dict.fromkeys(problems)))
     warnings = [f"allowed by insecure: {sentence}" for sentence in unsafe] if allowed else []
     warnings += left_out
-    warnings += _warnings(values, providers, operations, flags)
-    warnings += _without_effect(values)
+    warnings += _warnings(values, operations, flags)
     warnings += unknown_variables(environ)
     return Settings(values=values, providers=providers, warnings=tuple(warnings))
 
 
 def _warnings(
     values: Values,
-    providers: Sequence[ProviderSettings],
     operations: Sequence[tuple[str, Listener]],
     flags: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield what works but is probably not meant."""
-    for provider in providers:
-        if not provider.served:
-            sentence = f"is of the type {provider.type}, which this version does not serve"
-            yield problem(provider.label, sentence, provider.origin)
     for option in options.ALL:
         if option.kind.secret and _in_plain_sight(option, flags):
             sentence = "every user of this machine can see a flag; use a variable or file:/path"
@@ -107,14 +101,6 @@ def _warnings(
     if run_as.value and values[options.DATABASE_ADDRESS].value.reveal() != "embedded":
         sentence = "has no effect without the embedded database"
         yield problem(run_as.path, sentence, run_as.origin)
-
-
-def _without_effect(values: Values) -> Iterator[str]:
-    """Yield what is accepted and not acted on, where it was changed."""
-    for option in options.NOT_YET:
-        unused = values[option]
-        if unused.given and unused.value != option.default:
-            yield problem(unused.path, "has no effect in this version", unused.origin)
 
 
 def _in_plain_sight(option: Option[Any], flags: Mapping[str, str]) -> bool:

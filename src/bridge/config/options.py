@@ -377,9 +377,3 @@ ALL: tuple[Option[Any], ...] = tuple(
     declared for declared in list(globals().values()) if isinstance(declared, Option)
 )
 """Every option above, in the order of declaration."""
-
-NOT_YET: tuple[Option[Any], ...] = (
-    BEDROCK_MODEL,
-    BEDROCK_SMALL_FAST_MODEL,
-)
-"""Accepted under their established names, with a warning, because nothing acts on them yet."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bridge.config import options
+from bridge.config.aws import BedrockSettings
 from bridge.config.document import Node
 from bridge.config.entries import Entry, entries_in_document, entries_in_environment
 from bridge.config.settings import KNOWN_TYPES, ProviderSettings, Value, problem
 from bridge.config.sources import suggestion
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+from bridge.providers.regions import is_region, region_in
 
 T = TypeVar("T")
 
@@ -40,7 +42,6 @@ _STANDING_IN = {
     "demo": frozenset({"messages", "chat", "responses"}),
 }
 """APIs in which a provider of a type can be asked with a key of the organisation's."""
-_REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 Values = Mapping[Option[Any], Value[Any]]
 
@@ -79,10 +80,12 @@ def providers_from(
     numbered = entries_in_environment(environ, problems)
     entries = [_named(entry, problems) for entry in (*(listed or ()), *numbered)]
     nobody_said = listed is None and not numbered
-    for established in _established(values, anthropic_always=nobody_said, problems=problems):
+    for established in _established(values, anthropic_always=nobody_said):
         _join(entries, established, problems)
+    _join_bedrock(entries, values, problems)
     _refuse_doubles(entries, problems)
     _refuse_foreign_fields(entries, problems)
+    _refuse_impossible_aws(entries, problems)
     _refuse_wrong_fallbacks(entries, problems)
     return tuple(_settled(entry, values) for entry in entries)
 
@@ -106,9 +109,7 @@ def _named(entry: Entry, problems: list[str]) -> Entry:
     return replace(entry, name=name, type=type_)
 
 
-def _established(
-    values: Values, *, anthropic_always: bool, problems: list[str]
-) -> tuple[_Established, ...]:
+def _established(values: Values, *, anthropic_always: bool) -> tuple[_Established, ...]:
     return (
         _Established(
             name="anthropic",
@@ -122,34 +123,72 @@ def _established(
             base_url=values[options.OPENAI_BASE_URL],
             always=False,
         ),
-        _Established(
-            name="bedrock",
-            key=Value(value=Secret(""), path=options.BEDROCK_ACCESS_KEY.path),
-            base_url=_bedrock_base_url(values, problems),
-            always=False,
-        ),
     )
 
 
-def _bedrock_base_url(values: Values, problems: list[str]) -> Value[str]:
-    """Return the address of the established bedrock provider; the base URL wins over the region."""
-    key = values[options.BEDROCK_ACCESS_KEY]
-    secret = values[options.BEDROCK_ACCESS_KEY_SECRET]
-    region = values[options.BEDROCK_REGION]
-    address: Value[str] = values[options.BEDROCK_BASE_URL]
+def _bedrock_key(values: Values, problems: list[str], *, listed: bool) -> Value[Secret]:
+    """Return the access key of the established bedrock provider; what is missing is a problem."""
+    key: Value[Secret] = values[options.BEDROCK_ACCESS_KEY]
+    secret: Value[Secret] = values[options.BEDROCK_ACCESS_KEY_SECRET]
+    region, address = values[options.BEDROCK_REGION], values[options.BEDROCK_BASE_URL]
     if bool(key.value) != bool(secret.value):
         lone, missing = (key, secret) if key.value else (secret, key)
         problems.append(problem(lone.path, f"needs {missing.path} as well", lone.origin))
-    if address.value:
-        return address
-    if region.value:
-        if not _REGION.fullmatch(region.value):
-            problems.append(problem(region.path, "is not an AWS region", region.origin))
-        return replace(region, value=_bedrock_url(region.value))
-    if key.value:
-        sentence = f"needs {region.path} or {address.path} as well"
-        problems.append(problem(key.path, sentence, key.origin))
-    return address
+    if region.value and not is_region(region.value):
+        problems.append(problem(region.path, "is not an AWS region", region.origin))
+    nowhere = not region.value and not region_in(address.value)
+    if nowhere and not listed and (key.value or address.value):
+        said = address if address.value else key
+        other = region.path if address.value else f"{region.path} or {address.path}"
+        problems.append(problem(said.path, f"needs {other} as well", said.origin))
+    return key
+
+
+def _join_bedrock(entries: list[Entry], values: Values, problems: list[str]) -> None:
+    """Add the established bedrock provider, or fill what its entry left out.
+
+    Without an entry and a key for anthropic it is served under that name too.
+    """
+    position = next((n for n, entry in enumerate(entries) if entry.name == "bedrock"), None)
+    key = _bedrock_key(values, problems, listed=position is not None)
+    region, address = values[options.BEDROCK_REGION], values[options.BEDROCK_BASE_URL]
+    given = next((each for each in (address, region, key) if each.given and each.value), None)
+    if given is None:
+        return
+    settings = BedrockSettings(
+        region=region.value,
+        access_key=key.value.reveal(),
+        access_key_secret=values[options.BEDROCK_ACCESS_KEY_SECRET].value,
+    )
+    if position is not None:
+        entry = entries[position]
+        if entry.bedrock is None:
+            sentence = f"is set, but the provider bedrock is of the type {entry.type}"
+            problems.append(problem(given.path, sentence, given.origin))
+            return
+        filled, contradicted = entry.bedrock.filled(settings)
+        if contradicted or (entry.base_url and address.value not in ("", entry.base_url)):
+            sentence = "is another value than the listed provider bedrock has; keep one"
+            problems.append(problem(given.path, sentence, given.origin))
+        base_url = entry.base_url or address.value or None
+        entries[position] = replace(entry, bedrock=filled, base_url=base_url)
+        return
+    established = Entry(
+        label=given.path,
+        origin=given.origin,
+        name="bedrock",
+        type="bedrock",
+        base_url=address.value or None,
+        bedrock=replace(
+            settings,
+            model=values[options.BEDROCK_MODEL].value,
+            small_fast_model=values[options.BEDROCK_SMALL_FAST_MODEL].value,
+        ),
+    )
+    entries.append(established)
+    keyless = [n for n, entry in enumerate(entries) if entry.name == "anthropic" and not entry.keys]
+    if keyless and entries[keyless[0]].origin == "default":
+        entries[keyless[0]] = replace(established, name="anthropic")
 
 
 def _join(entries: list[Entry], established: _Established, problems: list[str]) -> None:
@@ -238,10 +277,6 @@ def _refuse_doubles(entries: list[Entry], problems: list[str]) -> None:
             problems.append(problem(f"{entry.label}.name", sentence, entry.origin))
 
 
-def _bedrock_url(region: str) -> str:
-    return f"https://bedrock-runtime.{region}.amazonaws.com"
-
-
 def _refuse_foreign_fields(entries: Sequence[Entry], problems: list[str]) -> None:
     """Note fields that the entry's type has no use for."""
     for entry in entries:
@@ -249,11 +284,22 @@ def _refuse_foreign_fields(entries: Sequence[Entry], problems: list[str]) -> Non
             "key_header": entry.type not in ("anthropic", "openai") and entry.key_header,
             "organization": entry.type != "openai" and entry.organization,
             "project": entry.type != "openai" and entry.project,
+            "key": entry.type == "bedrock" and entry.keys,
         }
         for name, given in foreign.items():
             if given:
                 sentence = f"has no meaning for a provider of the type {entry.type}"
                 problems.append(problem(f"{entry.label}.{name}", sentence, entry.origin))
+
+
+def _refuse_impossible_aws(entries: Sequence[Entry], problems: list[str]) -> None:
+    """Note what cannot work of the entries of the type bedrock; their options are checked alone."""
+    for entry in entries:
+        if entry.bedrock is None or not entry.label.partition("providers")[1]:
+            continue
+        _, placed = entry.bedrock.placed(entry.base_url or "")
+        for name, sentence in placed.problems():
+            problems.append(problem(f"{entry.label}.{name}", sentence, entry.origin))
 
 
 def _refuse_wrong_fallbacks(entries: Sequence[Entry], problems: list[str]) -> None:
@@ -276,9 +322,9 @@ def _refuse_wrong_fallbacks(entries: Sequence[Entry], problems: list[str]) -> No
 
 def _settled(entry: Entry, values: Values) -> ProviderSettings:
     """Return the provider with its type's defaults for what was left out."""
-    base_url = entry.base_url
-    if base_url is None and entry.type == "bedrock" and entry.region:
-        base_url = _bedrock_url(entry.region)
+    base_url, bedrock = entry.base_url, entry.bedrock
+    if bedrock is not None:
+        base_url, bedrock = bedrock.placed(base_url or "")
     if base_url is None:
         base_url = _BASE_URLS.get(entry.type or "", "")
 
@@ -301,6 +347,7 @@ def _settled(entry: Entry, values: Values) -> ProviderSettings:
         max_retries=said(entry.max_retries, options.MAX_RETRIES),
         fallback=entry.fallback,
         fallback_models=dict(entry.fallback_models),
+        bedrock=bedrock,
         origin=entry.origin,
         label=entry.label,
         key_variables=entry.key_variables,

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bridge.config import options
+from bridge.config import aws, options
 from bridge.config.entries import FIELDS
 from bridge.config.providers import RESERVED_NAMES
 from bridge.config.table import ALIAS, ESTABLISHED, Option
@@ -108,6 +108,11 @@ Providers
           key: ${ANTHROPIC_API_KEY:-}
 
 """
+_BEDROCK = """\
+
+A provider of the type ``bedrock`` has no ``key``, and these fields beside the others:
+
+"""
 _PROVIDERS_END = """\
 
 Entries can be added by variables ``CODER_AI_GATEWAY_PROVIDER_<N>_<FIELD>`` (or
@@ -116,7 +121,9 @@ Entries can be added by variables ``CODER_AI_GATEWAY_PROVIDER_<N>_<FIELD>`` (or
 
 ``aibridge.anthropic_key`` and ``aibridge.anthropic_base_url`` fill in what the entry ``anthropic``
 leaves out, or add the entry; as flags or variables they also take the place of what the file says
-there. So do those of ``openai`` and ``bedrock``. Without a list there is a provider ``anthropic``,
+there. So do those of ``openai``; those of ``bedrock`` fill in or add, and are refused where they
+contradict the file. With them, and neither a list nor a key for ``anthropic``, Bedrock is served
+under that name too. Without a list there is a provider ``anthropic``,
 and ``ANTHROPIC_API_KEY`` is its key when nothing else is.
 
 """
@@ -161,6 +168,9 @@ def _described(option: Option[Any]) -> Iterator[str]:
 def _providers() -> Iterator[str]:
     yield "\n" + _PROVIDERS
     for name, doc in FIELDS.items():
+        yield f"``{name}``\n{_prose(doc)}\n"
+    yield _BEDROCK
+    for name, doc in aws.FIELDS.items():
         yield f"``{name}``\n{_prose(doc)}\n"
     yield _PROVIDERS_END
     names = textwrap.fill(

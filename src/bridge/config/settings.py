@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from bridge.config.aws import BedrockSettings
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
 
 T = TypeVar("T")
 
-SERVED_TYPES = frozenset({"anthropic", "openai", "copilot", "demo"})
-"""Provider types that this version serves."""
 KNOWN_TYPES = ("anthropic", "openai", "bedrock", "copilot", "demo")
 
 
@@ -72,6 +71,8 @@ class ProviderSettings:
     """Names of providers that may stand in for it, in order."""
     fallback_models: Mapping[str, str]
     """What models are called there, by the name asked for."""
+    bedrock: BedrockSettings | None
+    """What only the type bedrock has."""
     origin: str
     """Where it was declared."""
     label: str = ""
@@ -82,12 +83,7 @@ class ProviderSettings:
     @property
     def own_keys_only(self) -> bool:
         """Whether users must bring their own credential."""
-        return not self.keys and self.type != "demo"
-
-    @property
-    def served(self) -> bool:
-        """Whether this version can serve it."""
-        return self.type in SERVED_TYPES
+        return not self.keys and self.type not in ("demo", "bedrock")
 
 
 class Settings:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from urllib.parse import quote, unquote, urlsplit
 
 from botocore.auth import SigV4Auth
@@ -38,6 +37,7 @@ from bridge.providers.anthropic import MESSAGES_ROUTE, MESSAGES_ROUTES
 from bridge.providers.aws_credentials import AwsCredentials, RenewedCredentials
 from bridge.providers.interface import GET, POST, Asked, Frames, Prepared, Route
 from bridge.providers.keyed import AUTHORIZATION, X_API_KEY
+from bridge.providers.regions import BedrockProtocol, bedrock_address
 from bridge.wire.encodings import decode_body
 from bridge.wire.headers import Header, first, media_type
 from bridge.wire.paths import split_target
@@ -51,13 +51,6 @@ _PASSING = frozenset({b"content-type", b"accept", b"content-encoding"})
 _LEAKING = re.compile(rb"canonical string|string-to-sign|x-amz-security-token", re.IGNORECASE)
 _UNSIGNABLE = "Amazon Bedrock refused the gateway's signature."
 _LEAST_ERROR_STATUS = 400
-
-
-class BedrockProtocol(StrEnum):
-    """How AWS is spoken to."""
-
-    INVOKE = "invoke"
-    MANTLE = "mantle"
 
 
 def _on_model(operation: str, traffic: Traffic) -> Route:
@@ -124,7 +117,7 @@ class Bedrock:
             service: name under which requests are signed, "" for AWS's own.
         """
         self._invoke = protocol is BedrockProtocol.INVOKE
-        parts = urlsplit(base_url or _address(region, protocol))
+        parts = urlsplit(base_url or bedrock_address(region, protocol))
         self.name = name
         self.origin = f"{parts.scheme}://{parts.netloc.lower()}"
         self.routes = INVOKE_ROUTES if self._invoke else MANTLE_ROUTES
@@ -320,13 +313,6 @@ class Bedrock:
             (name.lower().encode("ascii"), value.encode("latin-1"))
             for name, value in request.headers.items()
         )
-
-
-def _address(region: str, protocol: BedrockProtocol) -> str:
-    if protocol is BedrockProtocol.MANTLE:
-        return f"https://bedrock-mantle.{region}.api.aws/anthropic"
-    ending = ".cn" if region.startswith("cn-") else ""
-    return f"https://bedrock-runtime.{region}.amazonaws.com{ending}"
 
 
 def _api_key(own: UserCredential) -> str:

@@ -26,12 +26,9 @@ def _age(moment: datetime | None, now: float) -> float | None:
 
 def _providers(details: Details, _: float) -> Mapping[Values, float]:
     return {
-        (
-            cleaned(each["name"]), cleaned(each["type"]),
-            "enabled" if each["served"] else "disabled",
-        ): 1.0
+        (cleaned(each["name"]), cleaned(each["type"]), "enabled"): 1.0
         for each in details["providers"]
-    }  # fmt: skip
+    }
 
 
 _READINGS: Mapping[Metric, Reading] = {
