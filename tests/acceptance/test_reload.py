@@ -18,7 +18,7 @@ NOT_RELOADED = "configuration not reloaded"
 
 def idle(directory: Path) -> BridgeProcess:
     """Return a bridge that has no provider yet."""
-    return BridgeProcess(directory=directory)
+    return BridgeProcess(directory=directory, environment={"ITS_KEY": "sk-its-own"})
 
 
 shared = Shared(idle)
@@ -83,6 +83,20 @@ class ReloadTests(ReloadCase):
 
         self.assertEqual(done.returncode, 0, done.stderr)
         await self.assert_serves(self.former, b"sk-rotated", "begun after")
+        await self.assert_stream_ends_well()
+
+    async def test_a_variable_that_only_the_bridge_has_is_enough(self) -> None:
+        """The command is called from a shell, and a service has an environment of its own."""
+        its_own = self.bridge.environment.pop("ITS_KEY")
+        self.addCleanup(self.bridge.environment.update, ITS_KEY=its_own)
+        self.configure(self.latter.configured(key="${ITS_KEY}"))
+
+        done = await self.command("reload")
+
+        self.assertEqual(
+            (done.returncode, done.stdout, done.stderr), (0, "Reloaded. Served: anthropic.\n", "")
+        )
+        await self.assert_serves(self.latter, b"sk-its-own", "begun after")
         await self.assert_stream_ends_well()
 
     async def test_what_is_under_way_counts_towards_a_new_limit(self) -> None:
@@ -171,9 +185,11 @@ class BadFileTests(ReloadCase):
         done = await self.command("reload")
 
         self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("Nothing was changed", done.stderr)
         self.assertIn("  log_level", done.stderr)
         self.assertIn("  aibridge.providers[0].type", done.stderr)
         self.assertNotIn("Traceback", done.stderr)
+        self.assertIn("log_level", await self.said(NOT_RELOADED))
         await self.assert_nothing_changed()
 
     async def test_a_file_that_is_no_yaml_changes_nothing(self) -> None:
@@ -208,6 +224,10 @@ class NobodyThereTests(ChangingCase):
         await deferToThread(self.bridge.terminate)
 
         done = await self.command("reload")
+        self.configure(provider.configured(), log_level="loud")
+        without_use = await self.command("reload")
 
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("No bridge runs with the data directory", done.stderr)
+        self.assertEqual((without_use.returncode, without_use.stdout), (2, ""))
+        self.assertIn("  log_level", without_use.stderr)

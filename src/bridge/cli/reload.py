@@ -14,6 +14,9 @@ from twisted.internet.task import deferLater, react
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import JOURNAL_DIRECTORY
 from bridge.config import options
+from bridge.config.document import Node, load_document
+from bridge.config.settings import ConfigErrors
+from bridge.config.sources import Sources, resolve
 from bridge.journal.directory import WRITER_LOCK_NAME, try_lock
 from bridge.reload_outcome import ReloadOutcome, read_outcome
 from bridge.telemetry.escape import printable
@@ -31,7 +34,7 @@ def command(configuration: Configuration) -> None:
     Providers, keys and limits change at once; streams go on. A file that cannot be used changes
     nothing. Exit code 2 then, 1 when no bridge runs here.
     """
-    data_dir = configuration.settings[options.DATA_DIR].absolute()
+    data_dir = _data_dir(configuration)
     before = read_outcome(data_dir)
     if before is None or not _bridge_runs(data_dir):
         raise click.ClickException(f"No bridge runs with the data directory {data_dir}.")
@@ -51,6 +54,32 @@ def command(configuration: Configuration) -> None:
     click.echo(printable(f"Reloaded. Served: {', '.join(after.providers) or 'no provider'}."))
     if after.waiting:
         click.echo(printable(f"In force after a restart: {', '.join(after.waiting)}."))
+
+
+def _data_dir(configuration: Configuration) -> Path:
+    """Return where the bridge keeps its data, even if the rest cannot be used from here.
+
+    The bridge is the one to judge: it may have variables that this shell has not, and its log
+    should say what is wrong, too.
+
+    Raises:
+        ConfigErrors: no bridge can be found to judge.
+    """
+    try:
+        return configuration.settings[options.DATA_DIR].absolute()
+    except ConfigErrors:
+        problems: list[str] = []
+        path = configuration.path
+        document = Node(value={}, place="")
+        if path is not None:
+            document = load_document(path, os.environ, problems)
+            if not document.members:
+                raise  # the data directory that would be taken might be another bridge's
+        sources = Sources(flags={}, environ=os.environ, document=document)
+        data_dir = resolve(options.DATA_DIR, sources, problems).value.absolute()
+        if read_outcome(data_dir) is None or not _bridge_runs(data_dir):
+            raise
+        return data_dir
 
 
 def _bridge_runs(data_dir: Path) -> bool:
