@@ -48,6 +48,7 @@ from bridge.store.stored_objects import makers
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.metrics import Exposition, Metrics
+from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import RelayLimits
 from bridge.upstreams import build_breakers, build_upstreams
 from bridge.version import version_text
@@ -352,8 +353,13 @@ def _relay_limits(settings: Settings) -> RelayLimits:
 
 
 def _reading_limits(settings: Settings) -> ReadingLimits:
+    drain = DrainLimits(
+        seconds=settings[options.ABORT_DRAIN], bytes=settings[options.ABORT_DRAIN_BYTES]
+    )
     return ReadingLimits(
-        max_event=settings[options.MAX_EVENT], max_document=settings[options.MAX_DOCUMENT]
+        max_event=settings[options.MAX_EVENT],
+        max_document=settings[options.MAX_DOCUMENT],
+        drain=drain if settings[options.ON_CLIENT_ABORT] == "drain" else None,
     )
 
 

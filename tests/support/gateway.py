@@ -37,6 +37,7 @@ from bridge.providers.interface import Provider
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
 from bridge.upstream.client import UpstreamClient
+from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import RelayLimits
 from bridge.web.addresses import ClientAddresses
 from bridge.web.exchanges import Upstream
@@ -170,6 +171,7 @@ class GatewayTestCase(TestCase):
     enabled = True
     max_concurrency = 0
     rate_limit = 0
+    drain: DrainLimits | None = None
     max_event_bytes = MIB
     actor_headers: tuple[str, str] | None = None
     keys: Sequence[str] = (KEY,)
@@ -207,7 +209,9 @@ class GatewayTestCase(TestCase):
         self.interceptor = Interceptor(
             clock=reactor,  # type: ignore[arg-type]
             limits=self.relay_limits,
-            reading_limits=ReadingLimits(max_event=self.max_event_bytes, max_document=4 * MIB),
+            reading_limits=ReadingLimits(
+                max_event=self.max_event_bytes, max_document=4 * MIB, drain=self.drain
+            ),
         )
         self.stored_elsewhere: set[tuple[UUID, str, str]] = set()
         """Objects that only the store knows: user, provider, id."""

@@ -14,6 +14,7 @@ from bridge.domain.errors import BridgeError
 from bridge.intercept.attempts import Attempts
 from bridge.providers.interface import Route
 from bridge.recording.recorder import Recording
+from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import Downstream
 from bridge.wire.headers import Header
 
@@ -65,3 +66,5 @@ class ReadingLimits:
 
     max_event: int
     max_document: int
+    drain: DrainLimits | None = None
+    """How much of a stream is read on when its client has gone; None for nothing."""

@@ -124,6 +124,11 @@ def _with_content_type(headers: Sequence[Header], content_type: bytes) -> list[H
     return [(b"content-type", content_type), *others]
 
 
+def never_last(_: bytes) -> bool:
+    """Look at nothing: what is not read has no end that could be seen."""
+    return False
+
+
 def telling_of_good(look: Look, began: Callable[[], None]) -> Look:
     """Return `look` that calls `began` when what it sees is not the end: an error would be."""
 

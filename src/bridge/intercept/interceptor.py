@@ -8,18 +8,13 @@ import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from bridge.dialects.interface import Reading
-from bridge.domain.errors import (
-    BridgeError,
-)
+from bridge.domain.errors import BridgeError
 from bridge.domain.identity import Actor
 from bridge.intercept.exchange import Exchange, ReadingLimits
 from bridge.intercept.run import Run
 from bridge.upstream.relay import RelayLimits
 
 _log = structlog.get_logger("bridge.interception")
-
-_NOTHING_READ = Reading()
 
 
 class Interceptor:

@@ -13,6 +13,7 @@ from bridge.domain.errors import BridgeError, Unavailable
 from bridge.domain.interception import EndState
 from bridge.intercept.attempts import Again, Attempt, Attempts
 from bridge.intercept.outcome import leg_of
+from bridge.providers.interface import Provider
 from bridge.recording.recorder import Recording
 from bridge.upstream.client import Outgoing, Response, Unwanted
 
@@ -38,6 +39,12 @@ class Legs:
     def n(self) -> int:
         """The number of the leg under way."""
         return self.attempt.n if self.attempt is not None else 1
+
+    @property
+    def provider(self) -> Provider:
+        """Who is asked in the leg under way."""
+        assert self.attempt is not None  # noqa: S101 - asked only once there is one
+        return self.attempt.place.provider
 
     async def answer(self) -> Response:
         """Return the answer that is to be relayed, after as many legs as that takes.

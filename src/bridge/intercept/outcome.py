@@ -8,8 +8,10 @@ from bridge.dialects.interface import InBandError, Reading
 from bridge.domain.clock import milliseconds_between, utc
 from bridge.domain.errors import BridgeError, UpstreamBroke, UpstreamTimedOut
 from bridge.domain.interception import Ending, EndState, Leg
+from bridge.domain.observations import Observation, TokenUsage, UsageSource
 from bridge.intercept.attempts import Attempt
 from bridge.telemetry.redact import redacted_text
+from bridge.upstream.relay import Finish
 
 _MAX_MESSAGE = 1_000
 
@@ -186,6 +188,25 @@ def error_of(status: int, reading: Reading) -> tuple[str | None, str | None]:
     if status >= 400:
         return error_type_of(status, None), None
     return None, None
+
+
+def as_drained(observation: Observation) -> Observation:
+    """Return `observation` as what was seen after the client had gone: only final counts differ."""
+    if isinstance(observation, TokenUsage) and observation.source is UsageSource.PROVIDER_FINAL:
+        return msgspec.structs.replace(observation, source=UsageSource.DRAINED)
+    return observation
+
+
+def broken_off(finish: Finish) -> tuple[BridgeError, EndState]:
+    """Return what the client is told, and the end state, when the bytes stopped too early."""
+    if finish is Finish.IDLE:
+        silent = UpstreamTimedOut("The provider fell silent (limits.upstream_idle).")
+        return silent, EndState.UPSTREAM_ERROR
+    if finish is Finish.OVERTIME:
+        late = UpstreamTimedOut("The exchange took too long (limits.exchange).")
+        return late, EndState.GATEWAY_ABORT
+    broke = UpstreamBroke("The provider broke off in the middle of its answer.")
+    return broke, EndState.UPSTREAM_ERROR
 
 
 def state_of(status: int, reading: Reading) -> EndState:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from contextlib import suppress
+from typing import assert_never
 
 import structlog
 from twisted.internet.defer import CancelledError, Deferred
@@ -11,20 +12,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from bridge.deferreds import shielded
 from bridge.dialects.interface import Reading
-from bridge.domain.errors import (
-    BridgeError,
-    InternalError,
-    Unavailable,
-    UpstreamBroke,
-    UpstreamTimedOut,
-)
+from bridge.domain.errors import BridgeError, InternalError, Unavailable, UpstreamBroke
 from bridge.domain.interception import EndState, Interception
 from bridge.domain.observations import Observation
 from bridge.intercept.exchange import Exchange, ReadingLimits
-from bridge.intercept.framing import Kept, Look, View, keep, telling_of_good
+from bridge.intercept.framing import Kept, Look, View, keep, never_last, telling_of_good
 from bridge.intercept.legs import Legs
 from bridge.intercept.outcome import (
     Seen,
+    as_drained,
+    broken_off,
     ending_of,
     is_overload,
     leg_of,
@@ -32,8 +29,9 @@ from bridge.intercept.outcome import (
     state_of,
 )
 from bridge.intercept.tap import LogOfOne, Tap
-from bridge.providers.interface import Frames, Provider
+from bridge.providers.interface import Frames
 from bridge.upstream.client import Response
+from bridge.upstream.draining import Drain
 from bridge.upstream.relay import Finish, Relay, RelayLimits
 from bridge.wire.headers import first, media_type, response_headers
 
@@ -75,6 +73,9 @@ class Run:
         self._last: list[Observation] | None = None
         self._gone = False
         """Whether the client left, or we broke off: nothing is known of the provider."""
+        self._drain: Drain | None = None
+        self._left_at: float | None = None
+        """When the client left a stream that is read on."""
         self._broke = False
         """Whether the provider broke off, or fell silent."""
 
@@ -105,7 +106,7 @@ class Run:
         kept = None
         try:
             response = await self._legs.answer()
-            if response.status >= _LEAST_ERROR_STATUS and self._provider.rewords_errors:
+            if response.status >= _LEAST_ERROR_STATUS and self._legs.provider.rewords_errors:
                 kept = await self._legs.wait_for(
                     keep(response, seconds=self._limits.upstream_idle, clock=self._clock)
                 )
@@ -133,17 +134,10 @@ class Run:
             self._status() if not self._gone else None, failed=self._broke or overloaded
         )
 
-    @property
-    def _provider(self) -> Provider:
-        """Who is asked now."""
-        attempt = self._legs.attempt
-        assert attempt is not None  # noqa: S101 - there is an answer
-        return attempt.place.provider
-
     async def _relay_answer(self, response: Response, kept: Kept | None) -> None:
         self._response = response
         content_type = first(response.headers, b"content-type")
-        frames = self._provider.frames(self._exchange.route, content_type)
+        frames = self._legs.provider.frames(self._exchange.route, content_type)
         self._tap = self._tap_for(response, framed=frames is not None)
         self._ours_fit = frames is None or frames.for_client
         view = self._view_of(response, frames, kept)
@@ -159,6 +153,7 @@ class Run:
             started=self._exchange.started,
             limits=self._limits,
             passage=view.passage,
+            drain=self._drain_for(view),
         )
         answer.start(
             status=view.status, phrase=view.phrase, headers=view.headers, length=view.length
@@ -192,6 +187,9 @@ class Run:
                     await self._break_off(self._aborted_with, EndState.GATEWAY_ABORT)
                 else:
                     self._end_quietly(EndState.CLIENT_ABORT)
+            case Finish.LEFT:
+                await self._read_on()
+                self._end_quietly(EndState.CLIENT_ABORT)
             case Finish.STALLED:
                 self._gone = True
                 self._end_quietly(EndState.CLIENT_ABORT)
@@ -200,10 +198,17 @@ class Run:
                 answer.cut()
             case Finish.BROKE | Finish.IDLE | Finish.OVERTIME:
                 self._broke = finish is not Finish.OVERTIME
-                error, state = _broken_off(finish)
+                error, state = broken_off(finish)
                 await self._break_off(error, state)
             case _:
                 assert_never(finish)
+
+    async def _read_on(self) -> None:
+        """Wait until what is still to come has been read; that the client has gone is known."""
+        self._gone, self._left_at = True, self._clock.seconds()
+        while self._drain is not None and self._drain.under_way:
+            with suppress(CancelledError):
+                await shielded(self._drain.done)
 
     async def _refuse(self, error: BridgeError, state: EndState) -> None:
         """Answer `error` in place of upstream, after its end is written down."""
@@ -235,13 +240,19 @@ class Run:
         if rest:
             self._exchange.answer.write(rest)
 
+    def _drain_for(self, view: View) -> Drain | None:
+        limits = self._reading_limits.drain
+        if limits is not None and self._streaming and self._status() == 200:
+            self._drain = Drain(look=view.look, limits=limits, clock=self._clock)
+        return self._drain
+
     def _view_of(self, response: Response, frames: Frames | None, kept: Kept | None) -> View:
         """Return how the client gets to see `response`, and who looks at it first."""
-        look: Look = self._tap.data if self._tap is not None else _never_last
+        look: Look = self._tap.data if self._tap is not None else never_last
         if response.status < _LEAST_ERROR_STATUS and self._legs.probing:
             look = telling_of_good(look, self._legs.began)
         if kept is not None:
-            reworded = self._provider.error_body(
+            reworded = self._legs.provider.error_body(
                 self._exchange.route, response.status, response.headers, kept.body
             )
             if reworded is not None:
@@ -287,6 +298,8 @@ class Run:
         )
 
     def _observe(self, observations: Sequence[Observation]) -> None:
+        if self._left_at is not None:
+            observations = [as_drained(each) for each in observations]
         if self._last is None or self._recording.ended:
             self._recording.observe(
                 self._legs.n, observations
@@ -341,7 +354,8 @@ class Run:
     ) -> None:
         if self._recording.ended:
             return
-        tap, relay, now = self._tap, self._relay, self._clock.seconds()
+        tap, relay = self._tap, self._relay
+        now = self._clock.seconds() if self._left_at is None else self._left_at
         seen = Seen(
             reading=tap.finish() if tap is not None else _NOTHING_READ,
             partially_observed=self._unreadable or (tap is not None and tap.partially_observed),
@@ -381,19 +395,3 @@ class Run:
     def _status(self) -> int:
         """Return upstream's status; 0 while there is none."""
         return self._response.status if self._response is not None else 0
-
-
-def _broken_off(finish: Finish) -> tuple[BridgeError, EndState]:
-    """Return what the client is told, and the end state, when the bytes stopped too early."""
-    if finish is Finish.IDLE:
-        silent = UpstreamTimedOut("The provider fell silent (limits.upstream_idle).")
-        return silent, EndState.UPSTREAM_ERROR
-    if finish is Finish.OVERTIME:
-        late = UpstreamTimedOut("The exchange took too long (limits.exchange).")
-        return late, EndState.GATEWAY_ABORT
-    broke = UpstreamBroke("The provider broke off in the middle of its answer.")
-    return broke, EndState.UPSTREAM_ERROR
-
-
-def _never_last(_: bytes) -> Any:
-    return False

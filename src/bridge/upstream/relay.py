@@ -21,6 +21,8 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
+from bridge.upstream.draining import Drain
+
 _SHORTEST_WAIT_SECONDS = 0.01
 _MOST_BEHIND_BYTES = 128 * 1024
 # Must exceed what a passage keeps back of an event; more than that it has left out.
@@ -44,7 +46,9 @@ class Finish(Enum):
     WITHHELD = auto()
     """The end could not be written down, so the client must not see it."""
     STOPPED = auto()
-    """We were told to stop."""
+    """We were told to stop, or the client has gone."""
+    LEFT = auto()
+    """The client has gone, and what is still to come is being read on."""
 
 
 class Downstream(Protocol):
@@ -97,6 +101,7 @@ class Relay(TwistedProtocol):
         started: float,
         limits: RelayLimits,
         passage: Passage | None = None,
+        drain: Drain | None = None,
     ) -> None:
         """Get ready for the body.
 
@@ -110,8 +115,9 @@ class Relay(TwistedProtocol):
             started: when the exchange began, in the clock's seconds.
             limits: how long to wait for what.
             passage: what the bytes go through; None for as they came.
+            drain: reads on when the client has gone; None to close upstream then.
         """
-        self.done: Deferred[Finish] = Deferred(lambda _: self.stop())
+        self.done: Deferred[Finish] = Deferred(lambda _: self._leave())
         self.bytes_from_upstream = 0
         self.bytes_to_client = 0
         """Handed over, or held only until the end is written down."""
@@ -127,6 +133,7 @@ class Relay(TwistedProtocol):
         self._started = started
         self._limits = limits
         self._passage = passage
+        self._drain = drain
         self._rest = b""
         self._sha256 = hashlib.sha256()
         self._client_sha256: Any = hashlib.sha256() if passage is not None else None
@@ -153,6 +160,8 @@ class Relay(TwistedProtocol):
 
     def stop(self) -> None:
         """Close upstream at once; `done` fires with STOPPED unless it has fired."""
+        if self._drain is not None:
+            self._drain.stop()
         self._settle(Finish.STOPPED)
 
     def insert(self, event: bytes) -> None:
@@ -184,6 +193,8 @@ class Relay(TwistedProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Look at a chunk, and write it in the same turn unless it is the last."""
         if self._settled:
+            if self._drain is not None and self._drain.under_way:
+                self._drain.data(data)
             return
         self._last_byte = self._clock.seconds()
         if self.first_byte_at is None:
@@ -207,6 +218,8 @@ class Relay(TwistedProtocol):
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""
         self._lost = reason
+        if self._drain is not None:
+            self._drain.lost()
         self._end_passage()
         if self._held is None:
             self._settle(self._how_lost())
@@ -230,7 +243,22 @@ class Relay(TwistedProtocol):
 
     def stopProducing(self) -> None:
         """The client has gone."""
-        self.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let go of the client, and of upstream unless the rest is to be read."""
+        transport = self.transport
+        if (
+            self._drain is None
+            or self._settled
+            or self.ended
+            or transport is None
+            or self._lost is not None
+        ):
+            self.stop()
+            return
+        self._drain.begin(transport)
+        self._settle(Finish.LEFT)
 
     def _compared(self, came: bytes, passed: bytes) -> bytes:
         """Return `passed`, after noting whether the passage has left something out before it."""
@@ -354,7 +382,7 @@ class Relay(TwistedProtocol):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._downstream.unregister()
-        if self._lost is None and self.transport is not None:
+        if self._lost is None and self.transport is not None and finish is not Finish.LEFT:
             self.transport.loseConnection()
         if not self.done.called:
             self.done.callback(finish)
