@@ -14,8 +14,9 @@ from twisted.trial.reporter import TestResult
 from twisted.trial.runner import TestLoader
 
 from tests.faults import test_matrix
+from tests.faults.fault import DIALECTS
 from tests.faults.observing import FaultCase
-from tests.faults.table import row_of, table
+from tests.faults.table import LEGEND, row_of, table
 
 
 def cases_in(suite: Any) -> Iterator[Any]:
@@ -35,12 +36,13 @@ def main() -> int:
     for case in cases:
         case.run(result)
     seen = [
-        (order.index(case.fault.name), case.mode, case.dialect, case.observed)
+        (order.index(case.fault.name), case.mode, DIALECTS.index(case.dialect), case.observed)
         for case in cases
         if isinstance(case, FaultCase) and case.fault is not None and case.observed is not None
     ]
     seen.sort(key=lambda each: each[:3])
-    print(table([row_of(order[n], mode, dialect, what) for n, mode, dialect, what in seen]))
+    print(LEGEND)
+    print(table([row_of(order[n], mode, DIALECTS[at], what) for n, mode, at, what in seen]))
     for case, failure in (*result.failures, *result.errors):
         print(f"\n{case.id()}\n{_told(failure)}")
     for case, failure, todo in result.expectedFailures:

@@ -15,15 +15,16 @@ def _does(*steps: Step) -> Callable[[Speech, Mode], Told]:
 
 def _unreachable(speech: Speech, mode: Mode) -> Expected:
     return Expected(
-        status=502, body=OWN_ERROR, error="server_error",
+        status=502, body=OWN_ERROR, told="upstream_unreachable", error="server_error",
         leg="unreachable", code=None, breaker=FAILURE,
     )  # fmt: skip
 
 
 def _late(speech: Speech, mode: Mode) -> Expected:
     return Expected(
-        status=504, body=OWN_ERROR, error="timeout", leg="timeout", code=None, breaker=FAILURE
-    )
+        status=504, body=OWN_ERROR, told="upstream_timeout", error="timeout",
+        leg="timeout", code=None, breaker=FAILURE,
+    )  # fmt: skip
 
 
 def _unreached(name: str, *steps: Step, begin: str = BODY, refused: bool = False) -> Fault:

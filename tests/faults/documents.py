@@ -15,6 +15,7 @@ from tests.faults.fault import (
     NOTHING,
     SHORT,
     SUCCESS,
+    UNCOUNTED,
     Expected,
     Fault,
     Mode,
@@ -27,6 +28,7 @@ BLOCKING = (Mode.BLOCKING,)
 HTML = b"<!doctype html><title>Welcome</title><p>Please sign in."
 _OPEN_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 _CHUNKED_HEAD = _OPEN_HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+OVERTIME = "an exchange that the bridge broke off is a success to the breaker"
 _UNENDED = "whatever ends the connection ends a document without a length, also if it is no JSON"
 _TOO_LARGE = b" " * (5 * 1024 * 1024)
 # Must exceed the largest document that tests.support.gateway has read.
@@ -62,6 +64,13 @@ def _silent(body: str = AS_SENT) -> Expected:
     )  # fmt: skip
 
 
+def _endless() -> Expected:
+    return Expected(
+        status=200, body=AS_SENT, end=CUT, state="gateway_abort", error="timeout", partial=True,
+        leg="aborted", code=200, breaker=UNCOUNTED,
+    )  # fmt: skip
+
+
 def _fault(
     name: str,
     steps: Callable[[bytes], Sequence[Step]],
@@ -82,6 +91,7 @@ def _fault(
         expected=lambda speech, mode: expected,
         modes=modes,
         idle_seconds=SHORT if "silence" in name else 10.0,
+        exchange_seconds=SHORT if "without an end" in name else 60.0,
         todo=todo,
     )
 
@@ -117,6 +127,8 @@ DOCUMENTS = (
            lambda whole: [Send(answer(whole)[:-10]), Reset()], _short, _cut()),
     _fault("silence in a document",
            lambda whole: [Send(answer(whole)[:-10]), Hold()], _short, _silent()),
+    _fault("document without an end",
+           lambda whole: [Send(answer(whole)[:-10]), Hold()], _short, _endless(), todo=OVERTIME),
     _fault("chunked document without its last chunk",
            lambda whole: [Send(_CHUNKED_HEAD + chunk(_short(whole))), Close()], _short, _cut()),
     _fault("chunks of a document that are none",

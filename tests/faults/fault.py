@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -34,7 +34,7 @@ NONE = "none"
 MESSAGES = "messages"
 CHAT_COMPLETIONS = "chat_completions"
 RESPONSES = "responses"
-SHORT = 0.15
+SHORT = 0.1
 """Seconds, for a limit that has to fire."""
 DIALECTS = (MESSAGES, CHAT_COMPLETIONS, RESPONSES)
 OPENAI = (CHAT_COMPLETIONS, RESPONSES)
@@ -89,6 +89,8 @@ class Expected:
 
     status: int
     body: str
+    told: str = ""
+    """What is wrong by the bridge's own word, in the error or the error event that it made."""
     end: str = CLEAN
     retry_after: str = ""
     state: str = "upstream_error"
@@ -101,10 +103,11 @@ class Expected:
     """Upstream's status; None for no answer."""
     breaker: str
 
-    def seen(self) -> Seen:
-        """Return how this looks from outside."""
+    def seen(self, speech: Speech) -> Seen:
+        """Return how this looks from outside, in an API."""
+        name = f" {error_name(speech.error(self.told))}" if self.told else ""
         return Seen(
-            client=client_view(self.status, self.body, self.end, self.retry_after),
+            client=client_view(self.status, self.body + name, self.end, self.retry_after),
             record=record_view(self.state, self.error, self.status, partial=self.partial),
             usage=self.usage,
             metrics=", ".join(self._metrics()),
@@ -140,6 +143,8 @@ class Fault:
     """The limit for the answer's head."""
     idle_seconds: float = 10.0
     """The limit for silence in an answer."""
+    exchange_seconds: float = 60.0
+    """The limit for the whole exchange."""
     dialects: Sequence[str] = DIALECTS
     """For which APIs it makes sense."""
     todo: str = ""
@@ -151,6 +156,11 @@ class Fault:
     def slug(self) -> str:
         """The name as a part of a test's name."""
         return "".join(each if each.isalnum() else "_" for each in self.name.lower())
+
+
+def error_name(members: Mapping[str, object]) -> str:
+    """Return the API's name for an error of ours: its code, or its type where it has no code."""
+    return str(members.get("code") or members["type"])
 
 
 def client_view(status: int, body: str, end: str, retry_after: str) -> str:

@@ -33,6 +33,7 @@ from tests.faults.fault import (
     Seen,
     breaker_view,
     client_view,
+    error_name,
     record_view,
 )
 from tests.loopback.speaking import SpeakingTestCase
@@ -71,7 +72,10 @@ class FaultCase(SpeakingTestCase):
         self.told = fault.told(self.speech, self.mode)
         self.first_byte_seconds = fault.first_byte_seconds
         self.relay_limits = RelayLimits(
-            upstream_idle=fault.idle_seconds, client_stall=30.0, exchange=60.0, ping=0.0
+            upstream_idle=fault.idle_seconds,
+            client_stall=30.0,
+            exchange=fault.exchange_seconds,
+            ping=0.0,
         )
         self._busy = False
         self._tallies: list[tuple[Interception, Tally, int]] = []
@@ -125,28 +129,28 @@ class FaultCase(SpeakingTestCase):
             return AS_SENT if sent else NOTHING
         if body == self.speech.seen(sent):
             return BUT_USAGE
-        if body.startswith(sent) and self._is_error_event(body[len(sent) :]):
-            return PLUS_EVENT if sent else ONLY_EVENT
-        if not sent and self._is_error(body):
-            return OWN_ERROR
+        if body.startswith(sent) and (name := self._error_event(body[len(sent) :])):
+            return f"{PLUS_EVENT if sent else ONLY_EVENT} {name}"
+        if not sent and (name := self._error(body)):
+            return f"{OWN_ERROR} {name}"
         return f"something else: {body[:200]!r}"
 
-    def _is_error_event(self, data: bytes) -> bool:
+    def _error_event(self, data: bytes) -> str:
+        """Return the name of an error of ours that is one whole event; "" for anything else."""
         match = _EVENT.fullmatch(data)
-        return (
-            match is not None
-            and (match[1] or b"") == self.speech.error_name
-            and self._is_error(match[2])
-        )
+        if match is None or (match[1] or b"") != self.speech.error_name:
+            return ""
+        return self._error(match[2])
 
-    def _is_error(self, text: bytes) -> bool:
-        """Return whether `text` is an error of ours in the API's words."""
+    def _error(self, text: bytes) -> str:
+        """Return the name of an error of ours in the API's words; "" for anything else."""
         try:
             members: dict[str, Any] = json.loads(text)["error"]
         except (ValueError, KeyError, TypeError):
-            return False
+            return ""
         message = members.pop("message", "")
-        return members in self.speech.errors.values() and message.endswith(".")
+        ours = members in self.speech.errors.values() and message.endswith(".")
+        return error_name(members) if ours else ""
 
     # The metrics
 
@@ -215,7 +219,9 @@ class FaultCase(SpeakingTestCase):
         counted = FAILURE if self.breakers.states() else await self._no_failure()
         if counted == FAILURE:
             asked = len(self.upstream.requests)
-            self.assertEqual((await self._ask()).status, 503)
+            refused = await self._ask()
+            self.assertEqual(refused.status, 503)
+            self.assertIn(int(refused.header(b"retry-after") or b"0"), range(1, 61))
             self.assertEqual(len(self.upstream.requests), asked)
         samples = self._samples()
         trips, rejects = (

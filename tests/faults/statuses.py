@@ -85,7 +85,26 @@ def _page(status: int, kind: str) -> Fault:
     )
 
 
+def _elsewhere(speech: Speech, mode: Mode) -> Told:
+    headers = [(b"Location", b"http://127.0.0.1:9/elsewhere")]
+    return Told(steps=[Send(answer(_HTML, status=307, content_type=b"text/html", headers=headers))],
+                body=_HTML)  # fmt: skip
+
+
 STATUSES: Sequence[Fault] = (
+    Fault(
+        name="redirect to elsewhere",
+        told=_elsewhere,
+        expected=lambda speech, mode: Expected(
+            status=307,
+            body=AS_SENT,
+            state="completed",
+            partial=True,
+            leg="completed",
+            code=307,
+            breaker=SUCCESS,
+        ),
+    ),
     *(_status(*each) for each in _STATUSES),
     _page(403, "unauthorized"),
     _page(502, "server_error"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 
-from tests.faults.documents import unread, well
+from tests.faults.documents import OVERTIME, unread, well
 from tests.faults.fault import (
     AS_SENT,
     BUT_USAGE,
@@ -20,6 +20,7 @@ from tests.faults.fault import (
     RESPONSES,
     SHORT,
     SUCCESS,
+    UNCOUNTED,
     Expected,
     Fault,
     Mode,
@@ -112,15 +113,25 @@ def _packed(speech: Speech) -> bytes:
 
 def _broke(body: str = PLUS_EVENT, usage: Callable[[Speech], str] = partly) -> Outcome:
     return lambda speech: Expected(
-        status=200, body=body, end=CUT, error="server_error", usage=usage(speech),
+        status=200, body=body, told="upstream_broke" if body != AS_SENT else "", end=CUT,
+        error="server_error", usage=usage(speech),
         leg="broke", code=200, breaker=FAILURE,
     )  # fmt: skip
 
 
 def _silent(body: str = PLUS_EVENT, usage: Callable[[Speech], str] = partly) -> Outcome:
     return lambda speech: Expected(
-        status=200, body=body, end=CUT, error="timeout", usage=usage(speech),
+        status=200, body=body, told="upstream_timeout" if body != AS_SENT else "", end=CUT,
+        error="timeout", usage=usage(speech),
         leg="timeout", code=200, breaker=FAILURE,
+    )  # fmt: skip
+
+
+def _endless(speech: Speech) -> Expected:
+    return Expected(
+        status=200, body=PLUS_EVENT, told="upstream_timeout", end=CUT,
+        state="gateway_abort", error="timeout", usage=partly(speech),
+        leg="aborted", code=200, breaker=UNCOUNTED,
     )  # fmt: skip
 
 
@@ -177,6 +188,7 @@ def _fault(
         told=told,
         expected=lambda speech, mode: expected(speech),
         idle_seconds=SHORT if "silence" in name else 10.0,
+        exchange_seconds=SHORT if "without an end" in name else 60.0,
         dialects=dialects,
         todo=todo,
         todo_in=todo_in,
@@ -204,6 +216,7 @@ STREAMS: Sequence[Fault] = (
     _fault("closed in an event", _within, _broke(AS_SENT), Close()),
     _fault("silence between events", _begun, _silent(), Hold()),
     _fault("silence in an event", _within, _silent(AS_SENT), Hold()),
+    _fault("stream without an end", _begun, _endless, Hold(), todo=OVERTIME),
     _fault("chunks of a stream that are none", _begun, _broke(), behind=b"zz\r\n"),
     _fault("ended between events, without the API's last", _begun, _broke(), behind=LAST_CHUNK,
            todo=_NO_FAILURE),

@@ -8,6 +8,18 @@ from tests.faults.fault import Seen
 
 HEADINGS = ("fault", "mode", "dialect", "client", "record", "usage", "metrics", "breaker")
 
+LEGEND = """\
+What was seen of each fault of a provider, with each kind of answer and in each API.
+
+client   status, body, and how it ended: clean as HTTP says, or cut
+record   end state, kind of error and status in the interception's record; partial: not all was read
+usage    how good the recorded token counts are
+metrics  samples of ends_total, legs_total, upstream_responses_total, token_usages_total and
+         partially_observed_total after one request
+breaker  whether the fault counts as failure or as success; two failures open it, and a third
+         request is refused
+"""
+
 Row = Sequence[str]
 
 

@@ -15,6 +15,7 @@ from tests.faults.observing import FaultCase
 from tests.faults.statuses import STATUSES
 from tests.faults.streams import STREAMS
 from tests.loopback.speech import CHAT, MESSAGES, RESPONSES
+from tests.support.cases import BridgeTestCase
 
 FAULTS = (*BEFORE, *STATUSES, *DOCUMENTS, *STREAMS)
 
@@ -34,7 +35,7 @@ def _test(fault: Fault, dialect: str) -> Test:
     async def test(self: FaultCase) -> None:
         seen = await self.observe(fault)
 
-        wrong = seen.unlike(fault.expected(self.speech, self.mode).seen())
+        wrong = seen.unlike(fault.expected(self.speech, self.mode).seen(self.speech))
         if wrong:
             self.fail("; ".join(wrong))
 
@@ -73,10 +74,8 @@ class ResponsesStreamingTests(FaultCase):
     speech, dialect, mode = RESPONSES, "responses", Mode.STREAMING
 
 
-class SlugTests(FaultCase):
+class SlugTests(BridgeTestCase):
     """The names of faults make names of tests."""
-
-    speech, dialect, mode = MESSAGES, "messages", Mode.BLOCKING
 
     def test_every_fault_has_a_test_of_its_own(self) -> None:
         self.assertEqual(len({fault.slug for fault in FAULTS}), len(FAULTS))
