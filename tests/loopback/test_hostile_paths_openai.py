@@ -5,7 +5,9 @@ from __future__ import annotations
 from bridge.providers.copilot import COPILOT_ROUTES
 from bridge.providers.openai import OPENAI_ROUTES
 from tests.loopback import hostile_paths
+from tests.loopback.speaking import Headers
 from tests.loopback.speech import CHAT, COPILOT_CHAT
+from tests.support.gateway import TOKEN
 
 GET = (b"GET", b"HEAD")
 POST = (b"POST",)
@@ -88,7 +90,6 @@ COPILOT_ELSEWHERE = (
     b"/agents",
     b"/agents/",
     b"/mcp",
-    b"/mcp/",
     b"/.well-known",
     b"/.well-known/",
     b"/copilot_internal/v2/token",
@@ -135,6 +136,7 @@ COPILOT_SERVED = {
     **_same(b"/models/gpt-5/policy", *ANY),
     **_same(b"/models/session/intent", *ANY),
     **_same(b"/agents/swe/jobs", *ANY),
+    **_same(b"/mcp/", *ANY),
     **_same(b"/mcp/readonly", *ANY),
     **_same(b"/.well-known/oauth-protected-resource/mcp", *GET),
 }
@@ -165,3 +167,18 @@ class CopilotPathTests(hostile_paths.HostilePathCases):
     named = b"gpt-5"
     elsewhere = COPILOT_ELSEWHERE
     served = COPILOT_SERVED
+
+    def request(
+        self,
+        body: bytes | None = None,
+        *,
+        method: bytes = b"POST",
+        target: bytes | None = None,
+        headers: Headers = (),
+        token: str | None = TOKEN,
+    ) -> bytes:
+        """Return a request with a credential of one's own, without which half of it is refused."""
+        if token is not None:
+            own = (b"Authorization", b"Bearer gho_their-own-token")
+            headers = (*headers, (b"X-AI-Bridge-Token", token.encode()), own)
+        return super().request(body, method=method, target=target, headers=headers, token=None)

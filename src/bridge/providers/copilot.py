@@ -49,6 +49,7 @@ COPILOT_ROUTES: Sequence[Route] = (
     # A model's policy is accepted, agents are set to work and tools change things here.
     _passing("/models/*", _ANY, own=True),
     _passing("/agents/*", _ANY, own=True),
+    _passing("/mcp/", _ANY, own=True),
     _passing("/mcp/*", _ANY, own=True),
     _passing("/.well-known/*", GET),
 )
