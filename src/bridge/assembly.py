@@ -5,6 +5,7 @@ Only this floor reads the settings; everything below gets plain values.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
+from bridge.policy.keyring import KeyState
 from bridge.policy.stored_objects import Makers, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
@@ -151,7 +153,12 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     demo = _demo(settings, reactor)
     breakers = build_breakers(settings, clock=reactor, metrics=metrics)
     upstreams = build_upstreams(
-        settings, reactor=reactor, data_dir=data_dir, demo=demo, breakers=breakers
+        settings,
+        reactor=reactor,
+        data_dir=data_dir,
+        demo=demo,
+        breakers=breakers,
+        metrics=metrics,
     )
     stored = StoredObjects(makers=_makers(database))
     trusted = settings[options.TRUSTED_PROXIES]
@@ -174,6 +181,8 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
     status = Status(
         settings=settings,
+        upstreams=lambda: gateway.upstreams,
+        breakers=breakers,
         version=version_text(),
         database=database,
         journal=journal,
@@ -198,7 +207,16 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
 
     def exposition(accept: str) -> Awaitable[Exposition]:
-        scrape = metrics.scrape(status.details(), accept)
+        details = status.details()
+        for each in details["providers"]:
+            states = Counter(key["state"] for key in each["keys"])
+            metrics.keys_are(
+                each["name"],
+                valid=states[KeyState.OK],
+                temporary=states[KeyState.COOLING],
+                permanent=states[KeyState.OUT],
+            )
+        scrape = metrics.scrape(details, accept)
         return deferToThreadPool(reactor, reactor.getThreadPool(), scrape)
 
     operations = Operations(

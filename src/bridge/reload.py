@@ -65,6 +65,7 @@ def reload(bridge: Bridge, settings: Settings) -> Reloaded:
         data_dir=bridge.data_dir,
         demo=bridge.demo,
         breakers=bridge.breakers,
+        metrics=bridge.metrics,
     )
     start_upstreams(upstreams)
     former = bridge.gateway.serve_now(upstreams, allow_byok=settings[options.ALLOW_BYOK])

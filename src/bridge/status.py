@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.auth.directory import TokenDirectory
@@ -13,9 +14,12 @@ from bridge.domain.clock import Clock, utc
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal
 from bridge.policy.admission import Admission
+from bridge.policy.breaker import CircuitBreakers, NoBreakers
+from bridge.policy.keyring import KeyHealth
 from bridge.recording.refusals import Refusals
 from bridge.recording.writer import Writer
 from bridge.telemetry.logs import LogStreams
+from bridge.web.exchanges import Upstream
 
 
 class Status:
@@ -25,6 +29,8 @@ class Status:
         self,
         *,
         settings: Settings,
+        upstreams: Callable[[], Sequence[Upstream]],
+        breakers: CircuitBreakers | NoBreakers,
         version: str,
         database: Database,
         journal: Journal,
@@ -39,6 +45,8 @@ class Status:
     ) -> None:
         """Keep the parts."""
         self._settings = settings
+        self._upstreams = upstreams
+        self._breakers = breakers
         self._version = version
         self._database = database
         self._journal = journal
@@ -95,11 +103,34 @@ class Status:
             },
             "providers": [
                 {
-                    "name": each.name,
+                    "name": each.provider.name,
                     "type": each.type,
-                    "own_keys_only": each.own_keys_only,
+                    "own_keys_only": not each.provider.credentials,
+                    "keys": [_key(health) for health in each.place.keyring.health()],
                 }
-                for each in self._settings.providers
+                for each in self._upstreams()
+            ],
+            "circuit_breakers": [
+                {
+                    "provider": each.circuit.provider,
+                    "endpoint": each.circuit.route,
+                    "model": each.circuit.model,
+                    "state": each.state,
+                    "since": utc(each.since),
+                    "seconds_left": round(each.seconds_left, 1),
+                }
+                for each in self._breakers.states()
             ],
             "logs": {"lines_lost": self._streams.lost},
         }
+
+
+def _key(health: KeyHealth) -> Mapping[str, Any]:
+    left = health.seconds_left
+    return {
+        "hint": health.hint,
+        "state": health.state,
+        "since": utc(health.since),
+        "seconds_left": round(left, 1) if left is not None else None,
+        "answered_at": utc(health.answered_at) if health.answered_at is not None else None,
+    }

@@ -36,7 +36,7 @@ from bridge.upstream.proxy import Proxy
 from bridge.upstream.trust import certificates_in, policy_trusting
 from bridge.web.exchanges import Upstream
 
-_log = structlog.get_logger("bridge.breakers")
+_log = structlog.get_logger("bridge.upstreams")
 
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -48,14 +48,23 @@ def build_upstreams(
     data_dir: Path,
     demo: DemoProcess | None,
     breakers: CircuitBreakers | NoBreakers,
+    metrics: Metrics,
 ) -> tuple[Upstream, ...]:
     """Return what is served, in the order of the configuration; nothing is connected yet."""
-    places = _places(settings, reactor=reactor, data_dir=data_dir, demo=demo, breakers=breakers)
+    places = _places(
+        settings,
+        reactor=reactor,
+        data_dir=data_dir,
+        demo=demo,
+        breakers=breakers,
+        metrics=metrics,
+    )
     names = (settings[options.ACTOR_HEADER_ID], settings[options.ACTOR_HEADER_USERNAME])
     denied: tuple[str, ...] = settings[options.DENY_HEADERS]
     return tuple(
         Upstream(
             place=places[each.name],
+            type=each.type,
             fallbacks=tuple(
                 msgspec.structs.replace(places[name], models=each.fallback_models)
                 for name in each.fallback
@@ -119,6 +128,24 @@ def build_breakers(
     return CircuitBreakers(rules=rules, clock=clock, on_change=changed, on_reject=rejected)
 
 
+class _KeyCounts:
+    """Counts what becomes of a provider's keys."""
+
+    def __init__(self, metrics: Metrics, provider: str) -> None:
+        self._metrics = metrics
+        self._provider = provider
+
+    def put_away(self, reason: str) -> None:
+        self._metrics.key_put_away(self._provider, reason)
+        _log.warning("key put away", provider=self._provider, reason=reason)
+
+    def exhausted(self, outcome: str) -> None:
+        self._metrics.keys_exhausted(self._provider, outcome)
+
+    def tried(self, count: int) -> None:
+        self._metrics.keys_tried(self._provider, count)
+
+
 def _places(
     settings: Settings,
     *,
@@ -126,6 +153,7 @@ def _places(
     data_dir: Path,
     demo: DemoProcess | None,
     breakers: CircuitBreakers | NoBreakers,
+    metrics: Metrics,
 ) -> dict[str, Place]:
     """Return each provider with its connections and keys, by name."""
     ca_file = settings[options.CA_FILE]
@@ -151,7 +179,11 @@ def _places(
                 tls=tls,
                 proxy=proxy,
             ),
-            keyring=Keyring([key.hint for key in provider.credentials], clock=reactor),
+            keyring=Keyring(
+                [key.hint for key in provider.credentials],
+                clock=reactor,
+                events=_KeyCounts(metrics, each.name),
+            ),
             retries=RetryPolicy(
                 max_retries_answered=each.max_retries, longest_wait=settings[options.RETRY_WAIT]
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from prometheus_client.openmetrics.parser import (
@@ -47,6 +48,18 @@ class MetricsTests(AcceptanceCase):
             for sample in family.samples
             if sample.name == metric and labels.items() <= sample.labels.items()
         )
+
+    def test_keys_show_in_the_numbers_and_in_the_status(self) -> None:
+        """Which of them are good is what an operator asks first."""
+        status, _, body = self.bridge.ask(
+            "GET", "/status", token=None, port=self.bridge.operations_port
+        )
+
+        self.assertEqual(status, 200)
+        details = json.loads(body)
+        self.assertEqual([each["state"] for each in details["providers"][0]["keys"]], ["ok"])
+        self.assertEqual(details["circuit_breakers"], [])
+        self.assertEqual(self.value("aibridge_key_pool_state", provider="demo", state="valid"), 1)
 
     def test_a_request_shows_in_the_numbers(self) -> None:
         """As soon as the client has its answer the counters have it too."""

@@ -28,6 +28,59 @@ class KeyringCase(BridgeTestCase):
         return [each.state for each in keyring.health()]
 
 
+class Told:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+
+    def put_away(self, reason: str) -> None:
+        self.events.append(("put away", reason))
+
+    def exhausted(self, outcome: str) -> None:
+        self.events.append(("exhausted", outcome))
+
+    def tried(self, count: int) -> None:
+        self.events.append(("tried", count))
+
+
+class EventTests(KeyringCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.told = Told()
+        self.ring = Keyring(("a", "b"), clock=self.clock, events=self.told)
+
+    def test_a_key_is_put_away_once(self) -> None:
+        self.ring.throttled(0, SAYS_NOTHING)
+        self.ring.throttled(0, SAYS_NOTHING)
+        self.ring.refused(1)
+        self.ring.refused(1, "forbidden")
+
+        self.assertEqual(
+            self.told.events, [("put away", "rate_limited"), ("put away", "unauthorized")]
+        )
+
+    def test_it_is_told_what_a_request_came_to(self) -> None:
+        self.ring.answered(1, tries=2)
+        self.ring.throttled(0, SAYS_NOTHING)
+        self.ring.exhausted()
+        self.ring.refused(0, "forbidden")
+        self.ring.refused(1)
+        self.ring.exhausted()
+
+        self.assertEqual(
+            self.told.events,
+            [
+                ("tried", 2),
+                ("put away", "rate_limited"),
+                ("exhausted", "rate_limited"),
+                ("put away", "forbidden"),
+                ("put away", "unauthorized"),
+                ("exhausted", "auth_failed"),
+            ],
+        )
+
+
 class PickTests(KeyringCase):
     def test_the_first_is_used_as_long_as_it_can_be(self) -> None:
         keyring = self.keyring()

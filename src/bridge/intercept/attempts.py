@@ -137,9 +137,9 @@ class Attempts:
         keyring, key, status = attempt.place.keyring, attempt.key, response.status
         answer = Answered(status=status, headers=response.headers)
         if key is not None and status < 400:
-            keyring.answered(key)
+            keyring.answered(key, tries=len(self._here.tried) + 1)
             for refused in self._here.forbidden:
-                keyring.refused(refused)  # another key was better, so it was the key
+                keyring.refused(refused, "forbidden")  # another was better, so it was the key
         if status < 400 or self._n >= _MOST_ATTEMPTS:
             return None
         if key is not None and len(keyring) > 1:

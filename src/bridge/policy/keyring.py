@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from bridge.domain.clock import Clock
 from bridge.domain.errors import BridgeError, RateLimited, UpstreamUnreachable
@@ -43,6 +44,19 @@ class KeyHealth:
     """When a request with it was last answered, with whatever but a refusal of the key."""
 
 
+class KeyEvents(Protocol):
+    """Who counts what becomes of keys."""
+
+    def put_away(self, reason: str) -> None:
+        """Note that a key is not used any more: `rate_limited`, `unauthorized` or `forbidden`."""
+
+    def exhausted(self, outcome: str) -> None:
+        """Note a request for which no key was left: `rate_limited` or `auth_failed`."""
+
+    def tried(self, count: int) -> None:
+        """Note how many keys a request needed."""
+
+
 @dataclass(slots=True)
 class _Key:
     hint: str
@@ -67,6 +81,7 @@ class Keyring:
         cool_down: float = _COOL_DOWN_SECONDS,
         longest_cool_down: float = _LONGEST_COOL_DOWN_SECONDS,
         out_seconds: float = math.inf,
+        events: KeyEvents | None = None,
     ) -> None:
         """Know keys by their hints.
 
@@ -76,11 +91,13 @@ class Keyring:
             cool_down: seconds, when a provider throttles without saying for how long.
             longest_cool_down: seconds, whatever a provider says.
             out_seconds: how long a refused key is not used; infinite is for as long as we live.
+            events: counts.
         """
         self._clock = clock
         self._cool_down = cool_down
         self._longest_cool_down = longest_cool_down
         self._out_seconds = out_seconds
+        self._events = events
         now = clock.seconds()
         self._keys = [_Key(hint=hint, since=now, until=now) for hint in hints]
 
@@ -108,27 +125,38 @@ class Keyring:
         now = self._clock.seconds()
         asked_for = retry_after(headers, now)
         wait = self._cool_down if asked_for is None else asked_for
-        return _leave_alone(self._keys[index], now, min(wait, self._longest_cool_down))
+        key = self._keys[index]
+        if self._events is not None and _seconds_left(key, now) <= 0:
+            self._events.put_away("rate_limited")
+        return _leave_alone(key, now, min(wait, self._longest_cool_down))
 
-    def refused(self, index: int) -> None:
+    def refused(self, index: int, reason: str = "unauthorized") -> None:
         """Use a key no more, because the provider says that it is not good.
 
         Only for what is about the key itself. Where an answer may as well be about what was asked
         (a model, a project), anybody could put out all keys by asking for it.
+
+        Args:
+            index: its place.
+            reason: `unauthorized` or `forbidden`.
         """
         now = self._clock.seconds()
         key = self._keys[index]
         if not key.refused or _seconds_left(key, now) <= 0:
             key.since = now
+            if self._events is not None:
+                self._events.put_away(reason)
         _leave_alone(key, now, self._out_seconds)
         key.refused = True
 
-    def answered(self, index: int) -> None:
-        """Note that a key works.
+    def answered(self, index: int, *, tries: int = 1) -> None:
+        """Note that a key works, after `tries` keys in the same request.
 
         It shortens nothing: the request may have been sent before the key was throttled.
         """
         self._keys[index].answered_at = self._clock.seconds()
+        if self._events is not None:
+            self._events.tried(tries)
 
     def shortest_wait(self) -> float | None:
         """Return the seconds until a key is usable, 0 if one is; None when all are out for good."""
@@ -139,7 +167,10 @@ class Keyring:
     def exhausted(self) -> BridgeError:
         """Return what a client is told when no key is left and there is no answer to relay."""
         wait = self.shortest_wait()
-        if wait is None or all(each.state is KeyState.OUT for each in self.health()):
+        out = wait is None or all(each.state is KeyState.OUT for each in self.health())
+        if self._events is not None:
+            self._events.exhausted("auth_failed" if out else "rate_limited")
+        if out:
             return UpstreamUnreachable(
                 "The provider accepts none of the organisation's keys; whoever runs the bridge "
                 "has to replace them."

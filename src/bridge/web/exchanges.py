@@ -32,6 +32,8 @@ class Upstream:
     """A provider that is served, and the connections to it."""
 
     place: Place
+    type: str = ""
+    """Its type in the configuration."""
     fallbacks: Sequence[Place] = ()
     """Who may stand in for it, in order."""
     actor_headers: tuple[str, str] | None = None
