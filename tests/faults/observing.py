@@ -52,6 +52,7 @@ _SAMPLES = {
     "aibridge_partially_observed_total": ("partial", ()),
 }
 """Name → what the table calls it, and the labels that it shows."""
+_READ = (*_SAMPLES, "aibridge_metrics_faults_total", "aibridge_circuit_breaker_")
 
 Samples = dict[tuple[str, ...], float]
 
@@ -173,9 +174,10 @@ class FaultCase(SpeakingTestCase):
 
     def _samples(self) -> Samples:
         """Return what a scrape tells: name and values of labels → value."""
-        text = self.metrics.scrape({}, "text/plain")().body.decode()
+        lines = self.metrics.scrape({}, "text/plain")().body.decode().splitlines(keepends=True)
+        told = "".join(line for line in lines if line.startswith(_READ))
         found: Samples = {}
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(told):
             for sample in family.samples:
                 _, labels = _SAMPLES.get(sample.name, ("", ()))
                 key = (sample.name, *(sample.labels[label] for label in labels))
