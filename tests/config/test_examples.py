@@ -21,6 +21,10 @@ ENVIRONMENT = {
     "OPENAI_API_KEY": "sk-openai",
     "OPENROUTER_API_KEY": "sk-or-1",
     "AZURE_OPENAI_API_KEY": "azure-key",
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "aws-secret",
+    "CLAUDE_KEY_1": "sk-ant-1",
+    "CLAUDE_KEY_2": "sk-ant-2",
 }
 
 
@@ -61,6 +65,8 @@ class ExampleTests(BridgeTestCase):
                 "chatgpt",
                 "copilot",
                 "anthropic",
+                "bedrock",
+                "claude",
                 "proxy",
             },
         )
@@ -129,6 +135,20 @@ class ExampleTests(BridgeTestCase):
         self.assertEqual(dict(broker.headers(own)), {b"authorization": b"Bearer b-1"})
         self.assertEqual(broker.target(b"/v1/messages"), b"/anthropic/v1/messages")
         self.assertEqual(anthropic.credential(None).kind, CredentialKind.CENTRALIZED)
+
+    def test_bedrock_in_both_protocols(self) -> None:
+        invoke, mantle = self.loaded("bedrock").providers
+
+        self.assertEqual(invoke.base_url, "https://bedrock-runtime.eu-central-1.amazonaws.com")
+        self.assertEqual(mantle.base_url, "https://bedrock-mantle.us-east-1.api.aws/anthropic")
+
+    def test_what_stands_in_when_a_provider_fails(self) -> None:
+        settings = self.loaded("claude")
+        claude, standing_in = settings.providers
+
+        self.assertTrue(settings[options.CIRCUIT_BREAKER_ENABLED])
+        self.assertEqual((len(claude.keys), claude.max_retries), (2, 1))
+        self.assertEqual(claude.fallback, (standing_in.name,))
 
     def test_the_proxy(self) -> None:
         self.assertNotEqual(self.loaded("proxy")[options.CA_FILE], "")
