@@ -128,10 +128,12 @@ class Lifecycle:
         self._stopping = True
         bridge.admission.draining = bridge.site.draining = True
         _log.info("stopping", running=bridge.interceptor.running)
-        for port in self._ports:
-            await _step("stop listening", _as_awaitable(port.stopListening()), bridge.reactor)
+        # New requests hear 503 until the last answer has ended: a closed port would drop those
+        # that are connecting, and probes would not hear why.
         if bridge.interceptor.running:
             await self._drain()
+        for port in self._ports:
+            await _step("stop listening", _as_awaitable(port.stopListening()), bridge.reactor)
         for each in self._periodic:
             await _step("stop periodic work", each.stop(), bridge.reactor)
         bridge.refusals.close()

@@ -147,6 +147,7 @@ class BridgeService(Service):
     def startService(self) -> None:
         """Start; a start that cannot succeed ends the process with a sentence and exit code 1."""
         super().startService()
+        reload_on_hangup(self._reload, self._reactor)  # whose default would end the process
         for warning in self._settings.warnings:
             _log.warning("configuration", warning=warning)
         try:
@@ -168,7 +169,6 @@ class BridgeService(Service):
                 raise  # twistd's parent process waits to be told, and exits with 1
             _complain(f"AI Bridge cannot start: {error}")
             sys.exit(_FAILED_EXIT)
-        reload_on_hangup(self._reload, self._reactor)
         self._tell_reload(())
 
     def stopService(self) -> Deferred[None] | None:
@@ -233,15 +233,17 @@ class BridgeService(Service):
     def _reload(self) -> None:
         """Open log files anew and take over what may change while running."""
         self._streams.reopen()
+        if self._lifecycle is None:
+            return  # it has just been read
         try:
             settings = self._read()
-        except ConfigErrors as errors:
-            _log.error("configuration not reloaded", problems=list(errors.problems))
-            self._tell_reload(errors.problems)
+            done = self._lifecycle.reload(settings)
+        except (ConfigErrors, OSError, ValueError) as error:
+            problems = error.problems if isinstance(error, ConfigErrors) else (str(error),)
+            _log.error("configuration not reloaded", problems=list(problems))
+            self._tell_reload(problems)
             return
         self._streams.set_level(settings[options.LOG_LEVEL])
-        assert self._lifecycle is not None  # noqa: S101 - SIGHUP is listened to after the start
-        done = self._lifecycle.reload(settings)
         _log.info(
             "reloaded",
             log_level=settings[options.LOG_LEVEL],
