@@ -19,7 +19,7 @@ from bridge.policy.keyring import KeyHealth
 from bridge.recording.refusals import Refusals
 from bridge.recording.writer import Writer
 from bridge.telemetry.logs import LogStreams
-from bridge.web.exchanges import Upstream
+from bridge.web.requests import Upstream
 
 
 class Status:

@@ -34,7 +34,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.upstream.client import UpstreamClient
 from bridge.upstream.proxy import Proxy
 from bridge.upstream.trust import certificates_in, policy_trusting
-from bridge.web.exchanges import Upstream
+from bridge.web.requests import Upstream
 
 _log = structlog.get_logger("bridge.upstreams")
 

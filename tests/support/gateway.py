@@ -40,9 +40,9 @@ from bridge.upstream.client import UpstreamClient
 from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import RelayLimits
 from bridge.web.addresses import ClientAddresses
-from bridge.web.exchanges import Upstream
 from bridge.web.gateway import Gateway
 from bridge.web.health import Health
+from bridge.web.requests import Upstream
 from bridge.web.root import Root, RootGate
 from bridge.web.router import Router
 from bridge.web.site import BridgeSite, SiteLimits

@@ -45,9 +45,9 @@ from bridge.recording.refusals import Refusals
 from bridge.web.addresses import ClientAddresses
 from bridge.web.answer import ClientAnswer, error_headers
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
-from bridge.web.exchanges import (
+from bridge.web.requests import (
     NOTHING_READ,
-    Asked,
+    Addressed,
     RequestRead,
     Upstream,
     asking,
@@ -250,7 +250,7 @@ class Gateway:
         self,
         request: BridgeRequest,
         head: RequestHead,
-        asked: Asked,
+        asked: Addressed,
         answer: ClientAnswer,
         identifier: UUID,
         started: float,
@@ -310,7 +310,7 @@ class Gateway:
         return exchange, ticket
 
     async def _read(
-        self, asked: Asked, route: Route, head: RequestHead, body: bytes
+        self, asked: Addressed, route: Route, head: RequestHead, body: bytes
     ) -> RequestRead:
         """Return what we need to know of a body; nothing of most passthroughs'."""
         dialect = self._dialect(route.request_api)
@@ -332,7 +332,7 @@ class Gateway:
             return read()
         return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
 
-    async def _require_own(self, asked: Asked, references: Sequence[str]) -> None:
+    async def _require_own(self, asked: Addressed, references: Sequence[str]) -> None:
         """Return if what the provider keeps, and the request is about, is the user's own."""
         route, authenticated = asked.route, asked.authenticated
         assert route is not None and authenticated is not None  # noqa: S101 - see serve
@@ -357,7 +357,7 @@ class Gateway:
         rest: bytes,
         authenticated: Authenticated | None,
     ) -> Arrival:
-        asked = Asked(
+        asked = Addressed(
             upstream=upstream, route=route, path_and_query=rest, authenticated=authenticated
         )
         # A probe comes from anybody, so nothing of it is kept.
@@ -388,9 +388,9 @@ class Gateway:
         )
 
 
-def _asked(request: BridgeRequest) -> tuple[RequestHead, Asked]:
+def _asked(request: BridgeRequest) -> tuple[RequestHead, Addressed]:
     assert request.head is not None  # noqa: S101 - the channel sets it before the request is made
     assert request.arrival is not None  # noqa: S101 - likewise
     place = request.arrival.place
-    assert isinstance(place, Asked)  # noqa: S101 - root.py sends us nothing else
+    assert isinstance(place, Addressed)  # noqa: S101 - root.py sends us nothing else
     return request.head, place

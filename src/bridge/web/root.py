@@ -9,8 +9,8 @@ from twisted.web.resource import Resource
 
 from bridge.domain.errors import BridgeError
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
-from bridge.web.exchanges import Asked
 from bridge.web.gateway import Gateway
+from bridge.web.requests import Addressed
 from bridge.web.router import Problem, Router
 from bridge.web.routes import nothing_here
 from bridge.web.site import BridgeRequest
@@ -34,7 +34,7 @@ class Root(Resource):
         """Hand `request` to whom it was let in for."""
         # Which program and version we are is nobody's business; upstream's own word is relayed.
         request.responseHeaders.removeHeader(b"server")
-        if request.arrival is not None and isinstance(request.arrival.place, Asked):
+        if request.arrival is not None and isinstance(request.arrival.place, Addressed):
             return self._gateway.render(request)
         return self._management.render(request)
 

@@ -17,8 +17,7 @@ from bridge.domain.identity import Credential, CredentialKind
 from bridge.domain.interception import Interception
 from bridge.intercept.attempts import Place
 from bridge.policy.stored_objects import StoredAccess
-from bridge.providers.interface import Asked as ProviderAsked
-from bridge.providers.interface import Provider, Route
+from bridge.providers.interface import Asked, Provider, Route
 from bridge.telemetry.redact import redacted_text
 from bridge.web.arrivals import RequestHead
 from bridge.wire.headers import SCOPE, Header, first, request_headers
@@ -73,7 +72,7 @@ class RequestRead(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_READ = RequestSummary(model="", streaming=False, prompt=None, correlating_tool_call_id=None)
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     """What a request's head asks for."""
 
     upstream: Upstream
@@ -85,14 +84,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def asking(
-    head: RequestHead, asked: Asked, credential: Credential, body: Body, summary: RequestSummary
-) -> Callable[[], ProviderAsked]:
+    head: RequestHead, asked: Addressed, credential: Credential, body: Body, summary: RequestSummary
+) -> Callable[[], Asked]:
     """Return what tells an attempt what is asked; the body is looked at only then."""
     assert asked.authenticated is not None  # noqa: S101 - only a probe has none
     passing = passing_headers(head, asked.upstream, asked.authenticated, credential)
 
-    def ask() -> ProviderAsked:
-        return ProviderAsked(
+    def ask() -> Asked:
+        return Asked(
             method=head.method,
             path_and_query=asked.path_and_query,
             headers=passing,
@@ -133,7 +132,7 @@ def interception_of(
     identifier: UUID,
     started: float,
     head: RequestHead,
-    asked: Asked,
+    asked: Addressed,
     credential: Credential,
     summary: RequestSummary,
     bytes_in: int,
