@@ -13,6 +13,9 @@ from bridge.domain.errors import BadRequest
 from tests.support.cases import BridgeTestCase
 
 REMINDER = "<system-reminder>\nToday is Tuesday.\n</system-reminder>"
+DETAILS = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+DATE = "<current_datetime>2026-11-25T20:39:02.529+00:00</current_datetime>\n\n"
+OPENER = "Generate a title for this conversation:\n"
 CONTEXT = [{"role": "system", "content": "todo"}, {"role": "developer", "content": "list"}]
 
 
@@ -118,6 +121,33 @@ class PromptTests(BridgeTestCase):
     def test_only_reminders_are_no_prompt(self) -> None:
         self.check(None, user("first"), assistant("x"), user(REMINDER))
 
+    def test_details_of_the_environment_are_passed_over(self) -> None:
+        self.check("fix it", user([text("fix it"), text(DETAILS)]))
+        self.check("fix it", user("fix it"), user(DETAILS))
+        self.check(None, user("go"), assistant(None, "c"), result("c"), user([text(DETAILS)]))
+        self.check(None, user(DETAILS))
+
+    def test_details_behind_the_words_in_one_text_stay(self) -> None:
+        self.check(f"fix it{DETAILS}", user(f"fix it{DETAILS}"))
+
+    def test_date_in_front_is_cut(self) -> None:
+        self.check(" how?\n", *CONTEXT, user(f"{DATE} how?\n"))
+        self.check("how?", user([text(f"{DATE}how?"), text(REMINDER)]))
+
+    def test_date_alone_is_no_prompt(self) -> None:
+        self.check(None, user(DATE))
+
+    def test_title_of_what_follows_is_no_prompt(self) -> None:
+        self.check(None, *CONTEXT, user(OPENER), user("fix it"))
+        self.check(None, user([text(OPENER)]), user([text("fix it"), text(DETAILS)]))
+        self.check(None, user([text(OPENER), text("fix it")]))
+        self.check(None, user(OPENER), user([{"type": "image_url"}]))
+
+    def test_words_like_a_title_request_later_on_are_a_prompt(self) -> None:
+        self.check("fix it", user("hi"), user(OPENER), user("fix it"))
+        self.check("fix it", user("hi"), assistant("x"), user(OPENER), user("fix it"))
+        self.check(OPENER, user("hi"), user(OPENER))
+
     def test_image_alone_is_no_prompt(self) -> None:
         self.check(None, user("first"), user([{"type": "image_url"}]))
 
@@ -172,6 +202,11 @@ class UnseenPromptTests(BridgeTestCase):
 
     def test_more_context_than_is_read_hides_the_prompt(self) -> None:
         self.check(None, user("hi"), *CONTEXT * 200)
+
+    def test_title_request_in_the_middle_of_more_than_is_read_is_a_prompt(self) -> None:
+        messages = [user("old"), user("Generate a title for this conversation:\n"), *CONTEXT * 127]
+
+        self.assertEqual(summarize(body(*messages, user("hi"))).prompt, "hi")
 
     def test_limit_behind_a_prompt_or_a_result_hides_nothing(self) -> None:
         messages = [user("old"), *CONTEXT * 200]

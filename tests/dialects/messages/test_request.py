@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.messages.request import summarize
-from bridge.dialects.texts import is_reminder
 from bridge.domain.errors import BadRequest
 from tests.support.cases import BridgeTestCase
 
 REMINDER = "<system-reminder>\nToday is Tuesday.\n</system-reminder>"
+DETAILS = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+DATE = "<current_datetime>2026-11-25T20:39:02.529+00:00</current_datetime>\n\n"
+OPENER = "Generate a title for this conversation:\n"
 
 
 def body(*messages: object, **fields: object) -> bytes:
@@ -132,6 +134,31 @@ class PromptTests(BridgeTestCase):
     def test_text_content_that_is_a_reminder_is_no_prompt(self) -> None:
         self.check(None, user(REMINDER))
 
+    def test_details_of_the_environment_are_passed_over(self) -> None:
+        self.check("fix it", user([text("fix it"), text(DETAILS)]))
+        self.check(None, user([result("toolu_1"), text(DETAILS)]))
+        self.check(None, user(DETAILS))
+
+    def test_details_behind_the_words_in_one_text_stay(self) -> None:
+        self.check(f"fix it{DETAILS}", user(f"fix it{DETAILS}"))
+
+    def test_date_in_front_is_cut(self) -> None:
+        self.check(" how?\n", user(f"{DATE} how?\n"))
+        self.check("how?", user([text(REMINDER), text(f"{DATE}how?")]))
+
+    def test_date_alone_is_no_prompt(self) -> None:
+        self.check(None, user(DATE))
+
+    def test_title_of_what_follows_is_no_prompt(self) -> None:
+        self.check(None, user([text(OPENER), text("fix it")]))
+        self.check(None, user([text(OPENER), {"type": "image", "source": {}}]))
+
+    def test_words_like_a_title_request_later_on_are_a_prompt(self) -> None:
+        later = user([text(OPENER), text("fix it")])
+
+        self.check("fix it", user("hi"), {"role": "assistant", "content": "x"}, later)
+        self.check(OPENER, user([text("hi"), text(OPENER)]))
+
     def test_tool_results_alone_are_no_prompt(self) -> None:
         self.check(None, user("go"), user([result("toolu_1"), result("toolu_2")]))
 
@@ -156,14 +183,17 @@ class PromptTests(BridgeTestCase):
     def test_no_messages_are_no_prompt(self) -> None:
         self.check(None)
 
+    def test_title_request_in_loose_json_is_no_prompt(self) -> None:
+        odd = user([text(OPENER), text("\ud83d"), text("fix it")])
+
+        self.assertIsNone(summarize(body(odd)).prompt)
+        self.assertEqual(summarize(body(user("hi"), odd)).prompt, "fix it")
+
     def test_text_that_is_no_text_is_passed_over(self) -> None:
         self.check("words", user([text("words"), text(5), text(None)]))
 
     def test_blocks_that_are_no_objects_are_passed_over(self) -> None:
         self.check("words", user([text("words"), None, "loose", 3, ["x"]]))
-
-    def test_reminders_by_the_million_are_read_in_one_pass(self) -> None:
-        self.assertTrue(is_reminder("<system-reminder></system-reminder>" * 100_000))
 
 
 class CorrelatingToolCallTests(BridgeTestCase):

@@ -15,6 +15,10 @@ from tests.support.cases import BridgeTestCase
 
 ENVIRONMENT = "<environment_context>\n  <cwd>/tmp</cwd>\n</environment_context>"
 AGENTS = "# AGENTS.md instructions for /tmp\n\n<INSTRUCTIONS>\nBe brief.\n</INSTRUCTIONS>"
+DETAILS = "\n\n<environment_details>\nMessage time: now\n</environment_details>"
+DATE = "<current_datetime>2026-11-25T20:39:02.529+00:00</current_datetime>\n\n"
+OPENER = "Generate a title for this conversation:\n"
+TITLE = "<session>\nhi\n</session>\n\nWrite the title in German. Keep it short."
 TRIGGER = {"type": "compaction_trigger"}
 
 
@@ -180,6 +184,42 @@ class PromptTests(BridgeTestCase):
 
     def test_reminder_is_passed_over(self) -> None:
         self.check("hi", user(text("<system-reminder>x</system-reminder>"), text("hi")))
+
+    def test_details_of_the_environment_are_passed_over(self) -> None:
+        self.check("fix it", user(text("fix it"), text(DETAILS)))
+        self.check("fix it", user(text("fix it")), user(text(DETAILS)))
+        self.check(None, user(text("go")), call("c1"), output("c1"), user(text(DETAILS)))
+        self.check(None, user(text(DETAILS)))
+
+    def test_details_behind_the_words_in_one_text_stay(self) -> None:
+        self.check(f"fix it{DETAILS}", user(text(f"fix it{DETAILS}")))
+
+    def test_date_in_front_is_cut(self) -> None:
+        self.check(" how?\n", developer("x"), user(text(f"{DATE} how?\n")))
+        self.check("one\ntwo", user(text(f"{DATE}one"), text(DETAILS), text("two")))
+
+    def test_date_alone_is_no_prompt(self) -> None:
+        self.check(None, user(text(DATE)))
+
+    def test_title_of_what_follows_is_no_prompt(self) -> None:
+        self.check(None, developer("x"), user(text(OPENER)), user(text("fix it")))
+        self.check(None, user(text(OPENER), text("fix it"), text(DETAILS)))
+        self.check(None, user(text(OPENER)), user({"type": "input_image"}))
+
+    def test_title_request_in_one_text_is_no_prompt(self) -> None:
+        self.check(None, user(text("old")), user(text(TITLE)))
+
+    def test_words_like_a_title_request_later_on_are_a_prompt(self) -> None:
+        self.check("fix it", user(text("hi")), user(text(OPENER)), user(text("fix it")))
+        self.check("fix it", answer("x"), user(text(OPENER)), user(text("fix it")))
+        self.check("fix it", TRIGGER, user(text(OPENER)), user(text("fix it")))
+        self.check("fix it", output("c1"), user(text(OPENER)), user(text("fix it")))
+
+    def test_input_that_is_text_is_read_like_a_message(self) -> None:
+        self.assertEqual(summarize(body(input=f"{DATE}how?")).prompt, "how?")
+        self.assertEqual(summarize(body(input=f"how?{DETAILS}")).prompt, f"how?{DETAILS}")
+        self.assertIsNone(summarize(body(input=DETAILS)).prompt)
+        self.assertIsNone(summarize(body(input=TITLE)).prompt)
 
     def test_more_tools_and_settings_are_passed_over(self) -> None:
         self.check(

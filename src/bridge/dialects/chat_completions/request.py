@@ -2,7 +2,7 @@
 
 Only what is needed is decoded: the messages after the assistant's last one, which are this turn,
 and the top level without `tools`. Messages of the roles `system` and `developer` say nothing of
-the human, and neither do those of the user that hold only reminders: coding agents put context
+the human, and neither do those of the user that hold only context: coding agents put context
 there, behind what the human wrote. What the assistant said in the very end is how the client wants
 the answer to begin: the turn is still the one before it.
 
@@ -18,10 +18,11 @@ from typing import Any
 
 import msgspec
 
+from bridge.dialects.human_words import is_added, last_words, opens_title_request
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
-from bridge.dialects.texts import SURROGATES, is_reminder
+from bridge.dialects.texts import SURROGATES
 
 _CONTEXT = frozenset({"system", "developer"})
 _RESULTS = frozenset({"tool", "function"})
@@ -66,6 +67,8 @@ class _Turn(msgspec.Struct):
     prompt: str | None = None
     tool_call_id: str | None = None
     odd: bool = False
+    opened: bool = False
+    """Whether the message taken last, context aside, asks for a title of what follows it."""
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -142,14 +145,12 @@ def _turn(backwards: Iterable[_Seen], *, whole: bool) -> _Turn:
         begun = True
         if role in _RESULTS:
             asked = True  # what the user wrote before was for the turn that called the tool
+            turn.opened = False
             if turn.tool_call_id is None and isinstance(message.tool_call_id, str):
                 turn.tool_call_id = message.tool_call_id or None
         elif role == "user":
-            if not asked:
-                turn.prompt = _prompt(message.content)
-                hidden = turn.prompt is None and _may_hide_words(message.content)
-                turn.odd = turn.odd or hidden
-                asked = hidden or not _holds_only_reminders(message.content)
+            turn.opened = _opens_title_request(message.content)
+            asked = asked or _take_words(turn, message.content)
         elif role not in _CONTEXT:
             if role != "assistant":
                 turn.odd = turn.odd or message.odd or not asked
@@ -157,17 +158,27 @@ def _turn(backwards: Iterable[_Seen], *, whole: bool) -> _Turn:
         turn.odd = turn.odd or message.odd
     else:
         turn.odd = turn.odd or not (whole or asked)
+        if whole and turn.opened:
+            turn.prompt = None
     return turn
 
 
-def _prompt(content: object) -> str | None:
-    """Return the last text in `content` that a human may have written."""
-    return next((text for text in _texts(content) if not is_reminder(text)), None)
+def _take_words(turn: _Turn, content: object) -> bool:
+    """Add what a user's message says; return whether it is more than context."""
+    turn.prompt = last_words(_texts(content))
+    hidden = turn.prompt is None and _may_hide_words(content)
+    turn.odd = turn.odd or hidden
+    return hidden or not _holds_only_context(content)
 
 
-def _holds_only_reminders(content: object) -> bool:
+def _holds_only_context(content: object) -> bool:
     texts = list(_texts(content))
-    return bool(texts) and all(is_reminder(text) for text in texts)
+    return bool(texts) and all(is_added(text) for text in texts)
+
+
+def _opens_title_request(content: object) -> bool:
+    texts = list(_texts(content))
+    return bool(texts) and opens_title_request(texts[-1])
 
 
 def _may_hide_words(content: object) -> bool:

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 
+from bridge.dialects.human_words import last_words, opens_title_request
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
-from bridge.dialects.texts import SURROGATES, is_reminder
+from bridge.dialects.texts import SURROGATES
 
 _SYSTEM = "system"
 _MAX_SYSTEM_MESSAGES = 16
@@ -55,7 +56,13 @@ def summarize(body: bytes) -> RequestSummary:
     match read_body(body, _BODY):
         case None:
             return _assembled(
-                model=None, stream=None, metadata=None, role=None, content=None, odd=True
+                model=None,
+                stream=None,
+                metadata=None,
+                role=None,
+                content=None,
+                first=False,
+                odd=True,
             )
         case Loose() as loose:
             return _loose_summary(loose)
@@ -67,7 +74,10 @@ def _summary(read: _Body) -> RequestSummary:
     odd = False
     role: object = None
     content: object = None
-    for raw in reversed((read.messages or [])[-_MAX_SYSTEM_MESSAGES:]):
+    messages = read.messages or []
+    before = len(messages)
+    for raw in reversed(messages[-_MAX_SYSTEM_MESSAGES:]):
+        before -= 1
         role, content, odd = _message(bytes(raw))
         if role != _SYSTEM:
             break
@@ -77,6 +87,7 @@ def _summary(read: _Body) -> RequestSummary:
         metadata=read.metadata,
         role=role,
         content=content,
+        first=before == 0,
         odd=odd,
     )
 
@@ -87,7 +98,9 @@ def _loose_summary(loose: Loose) -> RequestSummary:
     listed = messages if isinstance(messages, list) else []
     role: object = None
     content: object = None
+    before = len(listed)
     for message in reversed(listed[-_MAX_SYSTEM_MESSAGES:]):
+        before -= 1
         role, content = _role_and_content(message)
         if role != _SYSTEM:
             break
@@ -97,6 +110,7 @@ def _loose_summary(loose: Loose) -> RequestSummary:
         metadata=value.get("metadata"),
         role=role,
         content=content,
+        first=before == 0,
         odd=not (messages is None or isinstance(messages, list)) or loose.odd,
     )
 
@@ -115,9 +129,16 @@ def _message(raw: bytes) -> tuple[object, object, bool]:
 
 
 def _assembled(
-    *, model: object, stream: object, metadata: object, role: object, content: object, odd: bool
+    *,
+    model: object,
+    stream: object,
+    metadata: object,
+    role: object,
+    content: object,
+    first: bool,
+    odd: bool,
 ) -> RequestSummary:
-    prompt = _prompt(content) if role == "user" else None
+    prompt = _prompt(content, first=first) if role == "user" else None
     hints = {}
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
     if isinstance(user_id, str):
@@ -139,18 +160,25 @@ def _assembled(
     )
 
 
-def _prompt(content: object) -> str | None:
-    """Return the last text in `content` that a human may have written."""
-    if isinstance(content, str):
-        return None if is_reminder(content) else content
-    if not isinstance(content, list):
+def _prompt(content: object, *, first: bool) -> str | None:
+    """Return the last words in `content` that a human may have written.
+
+    Args:
+        content: of the last message.
+        first: whether there is no other before it.
+    """
+    texts = _texts(content)
+    if first and texts and opens_title_request(texts[0]):
         return None
-    for block in reversed(content):
-        if _of(block, "type") == "text":
-            text = _of(block, "text")
-            if isinstance(text, str) and not is_reminder(text):
-                return text
-    return None
+    return last_words(reversed(texts))
+
+
+def _texts(content: object) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    blocks = content if isinstance(content, list) else []
+    texts = (_of(block, "text") for block in blocks if _of(block, "type") == "text")
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _answered_call(content: object) -> str | None:

@@ -7,7 +7,7 @@ one marker and ends with another, white space and case aside.
 
 from __future__ import annotations
 
-from bridge.dialects.texts import is_reminder
+from bridge.dialects.human_words import is_added
 
 _TAGS = frozenset(
     {
@@ -39,4 +39,4 @@ def is_context(text: str) -> bool:
     if not begin.startswith("<"):
         return False
     tag = begin[1:].partition(">")[0].partition(" ")[0]
-    return (tag in _TAGS and end.endswith(f"</{tag}>")) or is_reminder(text)
+    return (tag in _TAGS and end.endswith(f"</{tag}>")) or is_added(text)

@@ -2,7 +2,7 @@
 
 Only what is needed is decoded: the top level without `instructions` and `tools`, and of `input` the
 items behind the model's last one, from the end. Items of the roles `developer` and `system` and
-what Codex puts into a human's turn are passed over. A turn is marked where a human's words may be
+what clients put into a human's turn are passed over. A turn is marked where a human's words may be
 that are not found: kept by the provider (a stored prompt, a conversation, a referenced item), or
 before an item that we do not know.
 
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from bridge.dialects.human_words import is_title_request, opens_title_request, without_date
 from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
@@ -92,6 +93,8 @@ class _Turn:
         self.odd = False
         self.prompt_settled = False
         """Whether it is known what the human said last, or that it was nothing."""
+        self.opened = False
+        """Whether the item taken last, context aside, asks for a title of what follows it."""
 
     def take(self, item: _Item | None, *, odd: bool) -> bool:
         """Take the next item from the end; return whether the one before it is of this turn, too.
@@ -109,22 +112,26 @@ class _Turn:
             self._take_words(item.content)
         elif isinstance(kind, str) and kind.endswith(_OUTPUT):
             self.prompt_settled = True
+            self.opened = False
             self.answered_call = self.answered_call or _answered_call(item)
         elif kind == _TRIGGER:
             self.prompt_settled = True
+            self.opened = False
         elif not (_is_in(role, _NO_ONE) or _is_in(kind, _SETTINGS)):
             self.odd = self.odd or not (self.prompt_settled or _is_models(item))
             return False
         return not (self.prompt_settled and self.answered_call)
 
     def _take_words(self, content: object) -> None:
+        texts = _texts(content)
+        self.opened = bool(texts) and opens_title_request(texts[0])
         if self.prompt_settled:
             return
         if not (content is None or isinstance(content, str | list)):
             self.odd = True
-        words = _words(content)
+        words = _words(texts)
         if words is not None:
-            self.prompt = words
+            self.prompt = None if is_title_request(words) else words
             self.prompt_settled = True
 
 
@@ -167,6 +174,8 @@ def _turn(items: Iterator[_Taken]) -> _Turn:
             return turn
     if next(items, None) is not None:
         turn.odd = turn.odd or not turn.prompt_settled
+    elif turn.opened:
+        turn.prompt = None
     return turn
 
 
@@ -194,7 +203,10 @@ def _loose_item(value: object) -> _Taken:
 def _assembled(
     read: _Body, turn: _Turn, item_references: Sequence[str], *, odd: bool = False
 ) -> RequestSummary:
-    prompt = read.input if isinstance(read.input, str) else turn.prompt
+    prompt = turn.prompt
+    if isinstance(read.input, str):
+        words = _words([read.input])
+        prompt = None if words is None or is_title_request(words) else words
     odd = (
         odd
         or turn.odd
@@ -253,18 +265,18 @@ def _is_models(item: _Item) -> bool:
     return isinstance(kind, str) and (kind.endswith(_CALL) or kind in _MODELS)
 
 
-def _words(content: object) -> str | None:
-    """Return what a human may have written in `content`, its parts as lines."""
+def _texts(content: object) -> list[str]:
     if isinstance(content, str):
-        return None if is_context(content) else content
-    texts = [
-        text
-        for part in (content if isinstance(content, list) else ())
-        if _of(part, "type") == "input_text"
-        and isinstance(text := _of(part, "text"), str)
-        and not is_context(text)
-    ]
-    return "\n".join(texts) if texts else None
+        return [content]
+    parts = content if isinstance(content, list) else []
+    texts = (_of(part, "text") for part in parts if _of(part, "type") == "input_text")
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _words(texts: Sequence[str]) -> str | None:
+    """Return what a human may have written in `texts`, as lines."""
+    written = [without_date(text) for text in texts if not is_context(text)]
+    return "\n".join(written) if written else None
 
 
 def _of(value: object, name: str) -> object:
