@@ -74,7 +74,7 @@ class Expected:
     prompt: str
     """What the human wrote."""
     sent: str = ""
-    """What the client made of it, in the same text; empty when that is nothing."""
+    """What the client made of it, in the same text, that the model counts; empty when nothing."""
     model: str
     route: str
     tool: str
@@ -203,6 +203,7 @@ class ClientCase(AcceptanceCase):
         self.assertEqual(len(answered), 1, run.records)
         asides = [each for each in run.records if each not in (asked, *answered)]
         self.assertEqual(len(asides), expected.asides, asides)
+        self.assertEqual([each["user_prompts"] for each in asides], [[]] * expected.asides)
         self.check_thread(asked, answered[0], call, expected)
         self.check_tokens(asked, answered[0], expected)
         self.note(run, expected)
@@ -236,7 +237,7 @@ class ClientCase(AcceptanceCase):
     ) -> None:
         """Check the request that got the tool call, and the one that brought its result."""
         (written,) = asked["user_prompts"]
-        self.assertIn(written["prompt"], (expected.prompt, expected.sent or expected.prompt))
+        self.assertEqual(written["prompt"], expected.prompt)
         self.assertEqual(answered["user_prompts"], [])
         self.assertEqual((asked["model"], answered["model"]), (expected.model, expected.model))
         self.assertEqual(call["tool"], expected.tool)
