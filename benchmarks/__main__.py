@@ -23,6 +23,7 @@ from benchmarks import measures
 from benchmarks.records import Records
 from benchmarks.report import Numbers, arrival_lines, table, target_lines, targets
 from benchmarks.servers import (
+    AwsUpstream,
     Bridge,
     Cores,
     DemoUpstream,
@@ -34,7 +35,7 @@ from benchmarks.servers import (
     nginx_program,
     resident_bytes,
 )
-from benchmarks.speech import CHAT, RESPONSES
+from benchmarks.speech import BEDROCK, CHAT, RESPONSES
 from tests.support.bridge_process import eventually
 
 RESULTS = Path(__file__).parent / "results"
@@ -127,11 +128,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.time()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aibridge-bench-")))
-        upstream = DemoUpstream()
-        stack.callback(upstream.stop)
-        upstream.start(cores)
+        upstream, aws = DemoUpstream(), AwsUpstream()
+        for each in (upstream, aws):
+            stack.callback(each.stop)
+            each.start(cores)
         run.add(upstream, started=True)
-        for server in _proxies(chosen, directory, upstream, stack.callback):
+        for server in _proxies(chosen, directory, upstream, aws, stack.callback):
             run.add(server)
         run.measure()
     _report(run, cores, began)
@@ -143,16 +145,18 @@ def _proxies(
     chosen: set[str],
     directory: Path,
     upstream: DemoUpstream,
+    aws: AwsUpstream,
     at_end: Callable[[Callable[[], None]], object],
 ) -> Sequence[Server]:
     """Return the servers under test in their order; each is stopped at the end."""
     servers: list[Server] = [bare(upstream)]
     if "bridge" in chosen:
         bridges = [
-            Bridge(fsync=fsync, directory=directory / fsync, upstream=upstream)
+            Bridge(fsync=fsync, directory=directory / fsync, upstream=upstream, aws=aws)
             for fsync in ("before_end", "group")
         ]
-        servers += [bridges[0], *(InOtherWords(bridges[0], speech) for speech in (CHAT, RESPONSES))]
+        spoken = (CHAT, RESPONSES, BEDROCK)
+        servers += [bridges[0], *(InOtherWords(bridges[0], speech) for speech in spoken)]
         servers.append(bridges[1])
     program = nginx_program()
     if "nginx" in chosen and program is not None:

@@ -184,7 +184,7 @@ def _job(server: Server, kind: str, body: str, knobs: Mapping[str, str], **more:
         "Content-Type": "application/json",
         "anthropic-version": "2023-06-01",
         **server.headers,
-        **knobs,
+        **{name.replace("x-demo-", server.speech.knobs): value for name, value in knobs.items()},
     }
     more.setdefault("connections", CONNECTIONS)
     return Job(

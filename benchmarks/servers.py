@@ -144,6 +144,16 @@ class DemoUpstream(Child):
         self._start(cores.rest)
 
 
+class AwsUpstream(Child):
+    """Bedrock, as far as its framing goes."""
+
+    def __init__(self) -> None:
+        super().__init__(name="aws", arguments=["benchmarks.aws"], secret="none")
+
+    def start(self, cores: Cores) -> None:
+        self._start(cores.rest)
+
+
 class Nginx:
     """nginx as a proxy that does not buffer; one process without a master."""
 
@@ -190,7 +200,9 @@ class Bridge:
     path = "/demo/v1/messages"
     speech = MESSAGES
 
-    def __init__(self, *, fsync: str, directory: Path, upstream: DemoUpstream) -> None:
+    def __init__(
+        self, *, fsync: str, directory: Path, upstream: DemoUpstream, aws: AwsUpstream
+    ) -> None:
         self.name = f"bridge {fsync}"
         directory.mkdir()
         self.process = BridgeProcess(
@@ -211,6 +223,14 @@ class Bridge:
                             "type": "openai",
                             "base_url": f"http://127.0.0.1:{upstream.port}/v1",
                             "key": upstream.secret,
+                        },
+                        {
+                            "name": "bedrock",
+                            "type": "bedrock",
+                            "region": "us-east-1",
+                            "base_url": f"http://127.0.0.1:{aws.port}",
+                            "access_key": "AKIABENCHMARK",
+                            "access_key_secret": "a-secret-of-nobodys",
                         },
                     ]
                 },
@@ -252,7 +272,7 @@ class InOtherWords:
         self.speech = speech
         self.name = f"{bridge.name}, {speech.name}"
         self.port = bridge.port
-        self.path = f"/openai{speech.path}"
+        self.path = f"{speech.served_at}{speech.path}"
 
     @property
     def headers(self) -> Mapping[str, str]:

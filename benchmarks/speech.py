@@ -17,6 +17,10 @@ class Speech:
     """Makes a request from model, prompt, and whether it streams."""
     frame_events: int
     """Events of a stream besides its text."""
+    served_at: str = "/openai"
+    """The provider of the bridge that speaks it."""
+    knobs: str = "x-demo-"
+    """How the headers begin that tell the upstream what to answer."""
 
 
 def _messages(model: str, prompt: str, stream: bool) -> str:
@@ -42,3 +46,12 @@ CHAT = Speech(name="chat", path="/v1/chat/completions", body=_chat, frame_events
 """Role, finish, usage, `[DONE]`."""
 RESPONSES = Speech(name="responses", path="/v1/responses", body=_responses, frame_events=8)
 """Created, in progress, item added, part added, text done, part done, item done, completed."""
+BEDROCK = Speech(
+    name="bedrock",
+    path="/v1/messages",
+    body=_messages,
+    frame_events=5,
+    served_at="/bedrock",
+    knobs="x-amzn-bedrock-demo-",
+)
+"""Start, block start, block stop, delta, stop; framed as AWS does on the upstream's side."""
