@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,17 @@ def external_id(data_dir: Path) -> str:
         OSError: it cannot be read, or kept.
     """
     path = data_dir / EXTERNAL_ID_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
+    with suppress(FileNotFoundError):
+        kept = path.read_text("ascii").strip()
+        if kept:
+            return kept
+    made, beside = str(uuid4()), path.with_name(f".{EXTERNAL_ID_FILE}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        made = str(uuid4())
         file.write(f"{made}\n")
         file.flush()
         os.fsync(file.fileno())
+    beside.rename(path)
     return made
 
 

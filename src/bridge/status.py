@@ -19,6 +19,7 @@ from bridge.policy.keyring import KeyHealth
 from bridge.recording.refusals import Refusals
 from bridge.recording.writer import Writer
 from bridge.telemetry.logs import LogStreams
+from bridge.telemetry.redact import redacted_text
 from bridge.web.requests import Upstream
 
 
@@ -114,7 +115,7 @@ class Status:
                 {
                     "provider": each.circuit.provider,
                     "endpoint": each.circuit.route,
-                    "model": each.circuit.model,
+                    "model": redacted_text(each.circuit.model),
                     "state": each.state,
                     "since": utc(each.since),
                     "seconds_left": round(each.seconds_left, 1),

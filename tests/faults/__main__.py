@@ -45,11 +45,7 @@ def main() -> int:
     print(table([row_of(order[n], mode, DIALECTS[at], what) for n, mode, at, what in seen]))
     for case, failure in (*result.failures, *result.errors):
         print(f"\n{case.id()}\n{_told(failure)}")
-    for case, failure, todo in result.expectedFailures:
-        print(f"\n{case.id()}\nKnown: {todo.reason}\n{_told(failure)}")
-    for case, todo in result.unexpectedSuccesses:
-        print(f"\n{case.id()}\nNo more: {todo.reason}")
-    return 0 if result.wasSuccessful() and not result.unexpectedSuccesses else 1
+    return 0 if result.wasSuccessful() else 1
 
 
 def _told(failure: Any) -> str:

@@ -28,8 +28,6 @@ BLOCKING = (Mode.BLOCKING,)
 HTML = b"<!doctype html><title>Welcome</title><p>Please sign in."
 _OPEN_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 _CHUNKED_HEAD = _OPEN_HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
-OVERTIME = "an exchange that the bridge broke off is a success to the breaker"
-_UNENDED = "whatever ends the connection ends a document without a length, also if it is no JSON"
 _TOO_LARGE = b" " * (5 * 1024 * 1024)
 # Must exceed the largest document that tests.support.gateway has read.
 
@@ -78,7 +76,6 @@ def _fault(
     expected: Expected,
     *,
     modes: Sequence[Mode] = BLOCKING,
-    todo: str = "",
 ) -> Fault:
     """Return a fault made of the API's document: what is done, and what of it is a body."""
 
@@ -92,7 +89,6 @@ def _fault(
         modes=modes,
         idle_seconds=SHORT if "silence" in name else 10.0,
         exchange_seconds=SHORT if "without an end" in name else 60.0,
-        todo=todo,
     )
 
 
@@ -128,17 +124,15 @@ DOCUMENTS = (
     _fault("silence in a document",
            lambda whole: [Send(answer(whole)[:-10]), Hold()], _short, _silent()),
     _fault("document without an end",
-           lambda whole: [Send(answer(whole)[:-10]), Hold()], _short, _endless(), todo=OVERTIME),
+           lambda whole: [Send(answer(whole)[:-10]), Hold()], _short, _endless()),
     _fault("chunked document without its last chunk",
            lambda whole: [Send(_CHUNKED_HEAD + chunk(_short(whole))), Close()], _short, _cut()),
     _fault("chunks of a document that are none",
            lambda whole: [Send(_CHUNKED_HEAD + chunk(_short(whole)) + b"zz\r\n")], _short, _cut()),
     _fault("document without a length, closed in its middle",
-           lambda whole: [Send(_OPEN_HEAD + _short(whole)), Close()], _short, _cut(),
-           todo=_UNENDED),
+           lambda whole: [Send(_OPEN_HEAD + _short(whole)), Close()], _short, _cut()),
     _fault("document without a length, reset in its middle",
-           lambda whole: [Send(_OPEN_HEAD + _short(whole)), Reset()], _short, _cut(),
-           todo=_UNENDED),
+           lambda whole: [Send(_OPEN_HEAD + _short(whole)), Reset()], _short, _cut()),
     _fault("document that is not JSON", lambda whole: [Send(answer(_short(whole)))], _short,
            unread()),
     _fault("page of HTML with 200",

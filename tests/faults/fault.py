@@ -147,10 +147,6 @@ class Fault:
     """The limit for the whole exchange."""
     dialects: Sequence[str] = DIALECTS
     """For which APIs it makes sense."""
-    todo: str = ""
-    """What is not as expected yet."""
-    todo_in: Sequence[str] = DIALECTS
-    """The dialects of which `todo` is true."""
 
     @property
     def slug(self) -> str:

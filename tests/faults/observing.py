@@ -66,7 +66,6 @@ class FaultCase(SpeakingTestCase):
     max_event_bytes = 64 * 1024
     fault: Fault | None = None
     observed: Seen | None = None
-    todo: str | None = None
 
     async def observe(self, fault: Fault) -> Seen:
         """Have `fault` as often as it takes to see what it does to a circuit breaker."""

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 from tests.faults.fault import (
     AS_SENT,
-    DIALECTS,
     FAILURE,
-    OPENAI,
     SUCCESS,
     Expected,
     Fault,
@@ -23,7 +21,6 @@ _HTML = b"<!doctype html><title>Error</title><p>The page could not be shown."
 _UNABLE = frozenset({429, 503, 529})
 """A breaker counts these; other errors may be about the one request, or are right to be made."""
 
-_LESS_SAID = "the error's own type wins over the status also where it says less"
 
 _STATUSES = (
     (400, "bad_request", "invalid_request_error", "invalid_request_error", None),
@@ -68,8 +65,6 @@ def _status(status: int, kind: str, anthropic: str, openai: str, code: str | Non
         name=f"status {status}",
         told=told,
         expected=lambda speech, mode: _relayed(status, kind, waits),
-        todo=_LESS_SAID if status in (401, 503) else "",
-        todo_in=OPENAI if status == 401 else DIALECTS,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 
-from tests.faults.documents import OVERTIME, unread, well
+from tests.faults.documents import unread, well
 from tests.faults.fault import (
     AS_SENT,
     BUT_USAGE,
@@ -15,7 +15,6 @@ from tests.faults.fault import (
     FINAL,
     NONE,
     ONLY_EVENT,
-    OPENAI,
     PLUS_EVENT,
     RESPONSES,
     SHORT,
@@ -46,10 +45,6 @@ _LARGE = b"event: other\ndata: " + b"x" * (200 * 1024) + b"\n\n"
 # Must exceed FaultCase.max_event_bytes.
 _GARBAGE = b"garbage\r\n\r\n"
 
-_NO_FAILURE = "a stream that lacks its API's last event is a success to the breaker"
-_IN_AN_EVENT = "an error event is written into the middle of an event"
-_UNKNOWN = "an overload is not known by its code"
-_AFTER_END = "an answer that has ended is cut, and a failure to the breaker"
 
 Words = Callable[[Speech], bytes]
 Outcome = Callable[[Speech], Expected]
@@ -172,8 +167,6 @@ def _fault(
     head: bytes = stream_head(),
     behind: bytes = b"",
     dialects: Sequence[str] = DIALECTS,
-    todo: str = "",
-    todo_in: Sequence[str] = DIALECTS,
 ) -> Fault:
     """Return a fault of a stream of `body`, with `behind` in its last write, and what follows."""
 
@@ -190,8 +183,6 @@ def _fault(
         idle_seconds=SHORT if "silence" in name else 10.0,
         exchange_seconds=SHORT if "without an end" in name else 60.0,
         dialects=dialects,
-        todo=todo,
-        todo_in=todo_in,
     )
 
 
@@ -208,32 +199,25 @@ STREAMS: Sequence[Fault] = (
     _fault("head of a stream, then silence", _nothing, _silent(ONLY_EVENT, _uncounted), Hold()),
     _fault("head of a stream, then reset", _nothing, _broke(ONLY_EVENT, _uncounted), Reset()),
     _fault("200 with an empty stream", _nothing, _broke(ONLY_EVENT, _uncounted),
-           behind=LAST_CHUNK,
-           todo=_NO_FAILURE),
+           behind=LAST_CHUNK),
     _fault("reset between events", _begun, _broke(), Reset()),
     _fault("reset in an event", _within, _broke(AS_SENT), Reset()),
     _fault("closed between events", _begun, _broke(), Close()),
     _fault("closed in an event", _within, _broke(AS_SENT), Close()),
     _fault("silence between events", _begun, _silent(), Hold()),
     _fault("silence in an event", _within, _silent(AS_SENT), Hold()),
-    _fault("stream without an end", _begun, _endless, Hold(), todo=OVERTIME),
+    _fault("stream without an end", _begun, _endless, Hold()),
     _fault("chunks of a stream that are none", _begun, _broke(), behind=b"zz\r\n"),
-    _fault("ended between events, without the API's last", _begun, _broke(), behind=LAST_CHUNK,
-           todo=_NO_FAILURE),
-    _fault("ended in an event", _within, _broke(AS_SENT), behind=LAST_CHUNK,
-           todo=_IN_AN_EVENT),
+    _fault("ended between events, without the API's last", _begun, _broke(), behind=LAST_CHUNK),
+    _fault("ended in an event", _within, _broke(AS_SENT), behind=LAST_CHUNK),
     _fault("stream without chunks, closed between events", _begun, _broke(), Close(),
-           head=_OPEN_HEAD,
-           todo=_NO_FAILURE),
+           head=_OPEN_HEAD),
     _fault("stream without chunks, closed in an event", _within, _broke(AS_SENT), Close(),
-           head=_OPEN_HEAD,
-           todo=_IN_AN_EVENT),
+           head=_OPEN_HEAD),
     _fault("error event: overloaded", _overloaded, _told_of_error("overloaded", FAILURE),
-           behind=LAST_CHUNK,
-           todo=_UNKNOWN, todo_in=OPENAI),
+           behind=LAST_CHUNK),
     _fault("error event: overloaded, then reset", _overloaded,
-           _told_of_error("overloaded", FAILURE), Reset(),
-           todo=_AFTER_END),
+           _told_of_error("overloaded", FAILURE), Reset()),
     _fault("response.failed: overloaded", _overloaded_response,
            _told_of_error("overloaded", FAILURE), behind=LAST_CHUNK, dialects=(RESPONSES,)),
     _fault("error event: error of the server", _failed, _told_of_error("server_error", SUCCESS),
@@ -248,10 +232,8 @@ STREAMS: Sequence[Fault] = (
           expected=lambda speech, mode: unread()),
     Fault(name="stream where a document was asked for", modes=(Mode.BLOCKING,),
           told=_stream_unasked, expected=lambda speech, mode: well()),
-    _fault("reset behind the API's last event", _whole, _fine, Reset(),
-           todo=_AFTER_END),
+    _fault("reset behind the API's last event", _whole, _fine, Reset()),
     _fault("silence behind the API's last event", _whole, _fine, Hold()),
-    _fault("chunks that are none behind the API's last event", _whole, _fine, behind=b"zz\r\n",
-           todo=_AFTER_END),
+    _fault("chunks that are none behind the API's last event", _whole, _fine, behind=b"zz\r\n"),
     _fault("garbage behind a stream", _whole, _fine, behind=LAST_CHUNK + _GARBAGE),
 )  # fmt: skip

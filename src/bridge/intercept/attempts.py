@@ -15,7 +15,7 @@ import msgspec
 from bridge.dialects.models import with_model
 from bridge.domain.clock import Clock
 from bridge.domain.errors import BridgeError, UpstreamNotConnected, UpstreamTimedOut
-from bridge.domain.identity import Credential, UserCredential
+from bridge.domain.identity import Credential, CredentialKind, UserCredential
 from bridge.policy.breaker import Circuit, CircuitBreakers, NoBreakers, Passage
 from bridge.policy.keyring import Keyring
 from bridge.policy.retries import Answered, Outcome, RetryPolicy, Unanswered
@@ -57,6 +57,11 @@ class Attempt:
     passage: Passage
     """Through the circuit breaker; has to be told how the leg went."""
     started: float
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it goes with a credential of the user's own."""
+        return self.credential.kind is CredentialKind.BYOK
 
 
 @dataclass(frozen=True, slots=True)

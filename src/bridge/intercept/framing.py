@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
@@ -23,6 +24,9 @@ from bridge.upstream.client import Response
 from bridge.wire.headers import Header, response_headers
 
 _MOST_OF_AN_ERROR_BYTES = 256 * 1024
+
+_OF_OTHER_BYTES = frozenset({b"content-type", b"content-encoding", b"etag", b"digest"})
+"""Headers that are about the bytes that came."""
 
 Look = Callable[[bytes], bool]
 
@@ -120,7 +124,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _with_content_type(headers: Sequence[Header], content_type: bytes) -> list[Header]:
-    others = (each for each in headers if each[0] != b"content-type")
+    others = (each for each in headers if each[0] not in _OF_OTHER_BYTES)
     return [(b"content-type", content_type), *others]
 
 
@@ -170,6 +174,7 @@ class _Keeping(TwistedProtocol):
         self.done: Deferred[Kept] = Deferred(lambda _: self._stop())
         self._body = bytearray()
         self._late = clock.callLater(seconds, self._stop)
+        self._stopped = False
 
     def dataReceived(self, data: bytes) -> None:
         """Keep it, as far as there is room."""
@@ -181,9 +186,12 @@ class _Keeping(TwistedProtocol):
         """Tell what has come."""
         if self._late.active():
             self._late.cancel()
+        if self._stopped:
+            reason = Failure(ConnectionAborted())  # whatever upstream's end looked like
         if not self.done.called:
             self.done.callback(Kept(body=bytes(self._body), reason=reason))
 
     def _stop(self) -> None:
+        self._stopped = True
         if self.transport is not None:
             self.transport.loseConnection()

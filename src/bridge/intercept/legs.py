@@ -19,6 +19,9 @@ from bridge.upstream.client import Outgoing, Response, Unwanted
 
 T = TypeVar("T")
 
+_ABOUT_THE_KEY = frozenset({401, 403, 429})
+"""With a user's own credential these say nothing of the provider to others."""
+
 _log = structlog.get_logger("bridge.interception")
 
 
@@ -34,6 +37,8 @@ class Legs:
         """For a connection, an answer, or the time to try again."""
         self.attempt: Attempt | None = None
         """The leg under way, or the last one."""
+        self.written = False
+        """Whether that is written down already."""
 
     @property
     def n(self) -> int:
@@ -54,6 +59,7 @@ class Legs:
         """
         while True:
             self.attempt, outgoing = self._attempts.begin()
+            self.written = False
             answered = await self._send(self.attempt, outgoing)
             if isinstance(answered, Response):
                 return answered
@@ -93,7 +99,7 @@ class Legs:
         """
         if self.attempt is None:
             return
-        if status is None:
+        if status is None or (self.attempt.is_own and status in _ABOUT_THE_KEY):
             self.attempt.passage.abandoned()
         elif failed:
             self.attempt.passage.failed()
@@ -127,7 +133,6 @@ class Legs:
         except BridgeError:
             response.deliver(Unwanted())
             self._write(attempt, response.status, None)
-            self.attempt = None
             raise
         if again is None:
             return response
@@ -137,6 +142,7 @@ class Legs:
 
     def _write(self, attempt: Attempt, status: int | None, error: BridgeError | None) -> None:
         """Write down a leg of which the client sees nothing; the end counts more than that."""
+        self.written = True
         leg = leg_of(
             attempt,
             status=status,

@@ -32,6 +32,8 @@ _BY_STATUS = {
 _BY_NAME = (
     ("rate_limit", "rate_limited"),
     ("overloaded", "overloaded"),
+    ("service_unavailable", "overloaded"),
+    ("slow_down", "overloaded"),
     ("timeout", "timeout"),
     ("authentication", "unauthorized"),
     ("permission", "unauthorized"),
@@ -42,6 +44,10 @@ _BY_NAME = (
     ("api_error", "server_error"),
     ("server_error", "server_error"),
 )
+
+
+_SAID_BY_STATUS = frozenset({401, 403, 408, 429, 503, 504, 529})
+"""These say more than the name that comes with them."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +173,8 @@ def error_type_of(status: int, name: str | None) -> str:
         status: HTTP status; 200 for an error inside a stream.
         name: the provider's own error type, if it gave one.
     """
+    if status in _SAID_BY_STATUS:
+        return _BY_STATUS[status]
     if name:
         for part, kind in _BY_NAME:
             if part in name:

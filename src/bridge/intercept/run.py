@@ -12,9 +12,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from bridge.deferreds import shielded
 from bridge.dialects.interface import Reading
-from bridge.domain.errors import BridgeError, InternalError, Unavailable, UpstreamBroke
+from bridge.domain.errors import BridgeError, InternalError, Unavailable
 from bridge.domain.interception import EndState, Interception
 from bridge.domain.observations import Observation
+from bridge.intercept.endings import missing_end
 from bridge.intercept.exchange import Exchange, ReadingLimits
 from bridge.intercept.framing import Kept, Look, View, keep, never_last, telling_of_good
 from bridge.intercept.legs import Legs
@@ -64,7 +65,7 @@ class Run:
         self._tap: Tap | None = None
         self._relay: Relay | None = None
         self._client_status = 0
-        """What the client is answered: in the words of its API a status may be another."""
+        """What the client is answered; upstream's may be another."""
         self._streaming = False
         self._ours_fit = True
         """Whether the client reads server-sent events, if it reads a stream at all."""
@@ -96,21 +97,30 @@ class Run:
         """Write down that we failed, when that can be written."""
         try:
             self._end(
-                EndState.GATEWAY_ABORT, status=None, error=InternalError("The bridge failed.")
+                EndState.GATEWAY_ABORT,
+                status=self._client_status or InternalError.status,
+                error=InternalError("The bridge failed."),
             )
         except Unavailable:
             _log.error("end of a failed interception not written", id=str(self.interception.id))
 
     async def go(self) -> None:
         """Run to the end."""
+        try:
+            await self._go()
+        finally:
+            self._leave()
+
+    async def _go(self) -> None:
         kept = None
         try:
-            response = await self._legs.answer()
+            response = self._response = await self._legs.answer()
             if response.status >= _LEAST_ERROR_STATUS and self._legs.provider.rewords_errors:
                 kept = await self._legs.wait_for(
                     keep(response, seconds=self._limits.upstream_idle, clock=self._clock)
                 )
         except CancelledError:
+            self._gone = True
             if self._aborted_with is None:
                 self._end_quietly(EndState.CLIENT_ABORT)
                 raise
@@ -121,21 +131,15 @@ class Run:
             return
         # From here on nothing is sent again.
         self._exchange.body.drop()
-        try:
-            await self._relay_answer(response, kept)
-        finally:
-            self._leave()
+        await self._relay_answer(response, kept)
 
     def _leave(self) -> None:
         """Tell the circuit breaker how the last leg went."""
-        reading = self._tap.finish() if self._tap is not None else _NOTHING_READ
-        overloaded = reading.error is not None and is_overload(reading.error)
-        self._legs.leave(
-            self._status() if not self._gone else None, failed=self._broke or overloaded
-        )
+        error = self._tap.finish().error if self._tap is not None else None
+        failed = self._broke or (error is not None and is_overload(error))
+        self._legs.leave(self._status() if not self._gone else None, failed=failed)
 
     async def _relay_answer(self, response: Response, kept: Kept | None) -> None:
-        self._response = response
         content_type = first(response.headers, b"content-type")
         frames = self._legs.provider.frames(self._exchange.route, content_type)
         self._tap = self._tap_for(response, framed=frames is not None)
@@ -158,10 +162,7 @@ class Run:
         answer.start(
             status=view.status, phrase=view.phrase, headers=view.headers, length=view.length
         )
-        if kept is not None:
-            kept.deliver(relay)
-        else:
-            response.deliver(relay)
+        (kept or response).deliver(relay)
         finish = await relay.done
         try:
             await self._close(finish)
@@ -176,6 +177,7 @@ class Run:
                 if not self._recording.ended:
                     error = self._missing_end()
                     if error is not None:
+                        self._broke = True
                         await self._break_off(error, EndState.UPSTREAM_ERROR)
                         return
                     await shielded(self._end_answer())
@@ -197,7 +199,8 @@ class Run:
             case Finish.WITHHELD:
                 answer.cut()
             case Finish.BROKE | Finish.IDLE | Finish.OVERTIME:
-                self._broke = finish is not Finish.OVERTIME
+                self._gone = self._gone or finish is Finish.OVERTIME
+                self._broke = not self._gone
                 error, state = broken_off(finish)
                 await self._break_off(error, state)
             case _:
@@ -316,14 +319,14 @@ class Run:
         return self._ours_fit and self._tap is not None and self._tap.at_boundary
 
     def _missing_end(self) -> BridgeError | None:
-        """Return what is wrong with a stream that HTTP calls whole, but its API does not."""
-        tap = self._tap
-        if tap is None or not self._streaming or self._status() != 200:
+        if self._response is None or self._relay is None:
             return None
-        reading = tap.finish()
-        if reading.complete or reading.error is not None or not tap.following:
-            return None
-        return UpstreamBroke("The provider's answer ended before it was complete.")
+        return missing_end(
+            self._tap,
+            self._response,
+            streaming=self._streaming,
+            ended_surely=self._relay.ended_surely,
+        )
 
     def _end_answer(self) -> Deferred[None]:
         """Write down an answer that came whole; fire when its last bytes may be seen."""
@@ -370,7 +373,7 @@ class Run:
             bytes_out = relay.bytes_to_client if relay is not None else 0
         attempt = self._legs.attempt
         leg = None
-        if attempt is not None:
+        if attempt is not None and not self._legs.written:
             leg = leg_of(
                 attempt,
                 status=self._status() or None,
@@ -386,7 +389,7 @@ class Run:
                 status=status,
                 error=error,
                 bytes_out=bytes_out,
-                credential_hint=leg.credential_hint if leg is not None else None,
+                credential_hint=attempt.credential.hint if attempt is not None else None,
             ),
             leg,
             self._last or (),

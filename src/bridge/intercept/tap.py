@@ -86,11 +86,20 @@ class Tap:
         self._faulty = False
         self._usage_told: TokenUsage | None = None
         self._reading: Reading | None = None
+        self._cut = False
+        """Whether a stream ended inside an event."""
+        self.unreadable = False
+        """Whether a document was no JSON."""
 
     @property
     def at_boundary(self) -> bool:
         """Whether a whole event of ours may be written now; never in a document."""
-        return self._framed and self._decoder is not None and self._decoder.at_boundary
+        return (
+            self._framed
+            and not self._cut
+            and self._decoder is not None
+            and self._decoder.at_boundary
+        )
 
     @property
     def partially_observed(self) -> bool:
@@ -128,6 +137,7 @@ class Tap:
     def finish(self) -> Reading:
         """Say that the answer has ended, whole or cut; return what it said. Idempotent."""
         if self._reading is None:
+            self._cut = self._decoder is not None and not self._decoder.at_boundary
             if self._observing:
                 self._take_rest()
             self._reading = self._safe_reading()
@@ -160,6 +170,7 @@ class Tap:
         try:
             found = self._reader.document(bytes(self._document), self._status)
         except Exception as e:  # noqa: BLE001 - the answer outlives any fault in observing
+            self.unreadable = True
             self._stop(e)
             return
         finally:

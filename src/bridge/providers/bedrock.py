@@ -30,7 +30,7 @@ from bridge.dialects.messages.bedrock import (
 from bridge.dialects.messages.bedrock_errors import translated
 from bridge.dialects.messages.bedrock_stream import BedrockFrames
 from bridge.domain.clock import utc
-from bridge.domain.errors import BadRequest, Unauthenticated
+from bridge.domain.errors import BadRequest, BridgeError, Unauthenticated
 from bridge.domain.identity import Credential, CredentialKind, UserCredential, hint
 from bridge.domain.interception import Api, Traffic
 from bridge.providers.anthropic import MESSAGES_ROUTE, MESSAGES_ROUTES
@@ -38,7 +38,7 @@ from bridge.providers.aws_credentials import AwsCredentials, RenewedCredentials
 from bridge.providers.interface import GET, POST, Asked, Frames, Prepared, Route
 from bridge.providers.keyed import AUTHORIZATION, X_API_KEY
 from bridge.providers.regions import BedrockProtocol, bedrock_address
-from bridge.wire.encodings import decode_body
+from bridge.wire.encodings import content_coding, decode_body
 from bridge.wire.headers import Header, first, media_type
 from bridge.wire.paths import split_target
 
@@ -47,6 +47,8 @@ EVENT_STREAM = b"application/vnd.amazon.eventstream"
 _STREAMING = "invoke-with-response-stream"
 _SEGMENT = rb"[^/]+"
 _JSON = b"application/json"
+_MODEL_ID = re.compile(r"[A-Za-z0-9._:/-]{1,2048}")
+_LONGEST_ERROR = 1024 * 1024
 _PASSING = frozenset({b"content-type", b"accept", b"content-encoding"})
 _LEAKING = re.compile(rb"canonical string|string-to-sign|x-amz-security-token", re.IGNORECASE)
 _UNSIGNABLE = "Amazon Bedrock refused the gateway's signature."
@@ -59,6 +61,7 @@ def _on_model(operation: str, traffic: Traffic) -> Route:
         pattern=f"/model/*/{operation}",
         methods=POST,
         traffic=traffic,
+        runs_model=operation.startswith("converse"),
         api=Api.MESSAGES if traffic is Traffic.INTERCEPTED else None,
         shape=re.compile(rb"/model/" + _SEGMENT + b"/" + operation.encode("ascii")),
     )
@@ -237,7 +240,8 @@ class Bedrock:
         """
         if status < _LEAST_ERROR_STATUS:
             return None
-        if _LEAKING.search(body):
+        body, readable = _decoded(headers, body)
+        if not readable or _LEAKING.search(body):
             body = b'{"message":"%b"}' % _UNSIGNABLE.encode("ascii")
             if route.pattern != MESSAGES_ROUTE.pattern and self._invoke:
                 return status, body
@@ -261,10 +265,8 @@ class Bedrock:
 
     def _translation(self, asked: Asked) -> tuple[bytes, Sequence[Header], bytes]:
         """Return target, headers and body of InvokeModel for a Messages request."""
-        model = self.sent_model(asked)
-        if not model:
-            raise BadRequest("The request names no model.")
-        encoding = first(asked.headers, b"content-encoding") or b""
+        model = _safe_model(self.sent_model(asked))
+        encoding = content_coding(asked.headers)
         body = invoke_body(
             decode_body(asked.body, encoding, limit=self._max_body_bytes),
             model=model,
@@ -313,6 +315,26 @@ class Bedrock:
             (name.lower().encode("ascii"), value.encode("latin-1"))
             for name, value in request.headers.items()
         )
+
+
+def _decoded(headers: Sequence[Header], body: bytes) -> tuple[bytes, bool]:
+    """Return an error without its encodings, which nobody asked for, and whether it has none."""
+    encoding = content_coding(headers)
+    try:
+        return (decode_body(body, encoding, limit=_LONGEST_ERROR) if encoding else body), True
+    except BridgeError:
+        return body, False
+
+
+def _safe_model(model: str) -> str:
+    """Return a model's id if it can be part of a path.
+
+    Raises:
+        BadRequest: it cannot be an id of Bedrock's.
+    """
+    if not _MODEL_ID.fullmatch(model) or any(each in ("", ".", "..") for each in model.split("/")):
+        raise BadRequest("The request names no model of Amazon Bedrock's.")
+    return model
 
 
 def _api_key(own: UserCredential) -> str:

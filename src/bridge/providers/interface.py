@@ -27,6 +27,8 @@ class Route:
     traffic: Traffic
     api: Api | None
     """The dialect of an intercepted route; None for passthrough."""
+    runs_model: bool = False
+    """Whether a passthrough costs what an intercepted request does, and counts as one."""
     error_api: Api | None = None
     """The dialect of our own errors on a passthrough; None for the provider's."""
     subtree: bool = False
@@ -44,6 +46,11 @@ class Route:
     """Whether clients may try a WebSocket here first, and have to hear that there is none."""
     shape: re.Pattern[bytes] | None = None
     """Matches this route's paths whole, where a `*` stands before the end of the pattern."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether a request here counts against a user's limits."""
+        return self.api is not None or self.runs_model
 
     @property
     def request_api(self) -> Api | None:

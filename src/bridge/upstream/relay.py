@@ -158,6 +158,11 @@ class Relay(TwistedProtocol):
         """Hex digest of what the client got, when it is not the same."""
         return str(self._client_sha256.hexdigest()) if self._altered else None
 
+    @property
+    def ended_surely(self) -> bool:
+        """Whether a length, or a last chunk, said that the body ended there."""
+        return self._lost is not None and isinstance(self._lost.value, ResponseDone)
+
     def stop(self) -> None:
         """Close upstream at once; `done` fires with STOPPED unless it has fired."""
         if self._drain is not None:
@@ -310,7 +315,8 @@ class Relay(TwistedProtocol):
 
     def _how_lost(self) -> Finish:
         assert self._lost is not None  # noqa: S101 - both callers have just seen it
-        complete = isinstance(self._lost.value, ResponseDone | PotentialDataLoss)
+        # Whoever has the whole answer need not hear how upstream hung up.
+        complete = self.ended or isinstance(self._lost.value, ResponseDone | PotentialDataLoss)
         return Finish.COMPLETE if complete else Finish.BROKE
 
     def _how_idle(self) -> Finish:

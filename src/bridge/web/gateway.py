@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
-from msgspec import structs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
@@ -53,6 +52,8 @@ from bridge.web.requests import (
     asking,
     interception_of,
     names_account,
+    recorded_of,
+    with_model,
 )
 from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.routes import asks_for_websocket, route_for
@@ -267,7 +268,9 @@ class Gateway:
                 f"This path of {provider.name} takes only a credential of your own, with the "
                 "bridge token in X-AI-Bridge-Token."
             )
-        ticket = self._admission.admit(authenticated.actor, counted=route.api is not None)
+        ticket = self._admission.admit(
+            authenticated.actor, counted=route.api is not None or route.runs_model
+        )
         try:
             await self._require_own(asked, read.summary.references)
             if read.adaptation is not None:
@@ -279,7 +282,7 @@ class Gateway:
                     head=head,
                     asked=asked,
                     credential=credential,
-                    summary=read.summary if route.api is not None else NOTHING_READ,
+                    summary=recorded_of(read.summary, route),
                     bytes_in=request.body.size,
                 )
             )
@@ -313,18 +316,17 @@ class Gateway:
         self, asked: Addressed, route: Route, head: RequestHead, body: bytes
     ) -> RequestRead:
         """Return what we need to know of a body; nothing of most passthroughs'."""
-        dialect = self._dialect(route.request_api)
-        if dialect is None:
-            return RequestRead(summary=NOTHING_READ)
-        encoding = content_coding(head.headers)
         path, _ = split_target(asked.path_and_query)
         named = asked.upstream.provider.named_in_path(path)
+        dialect = self._dialect(route.request_api)
+        if dialect is None:
+            return RequestRead(summary=with_model(NOTHING_READ, named))
+        encoding = content_coding(head.headers)
         adapts = route.api is not None and asked.upstream.asks_for_usage and not encoding
 
         def read() -> RequestRead:
             summary = dialect.summarize(decode_body(body, encoding, limit=self._max_body_bytes))
-            if named is not None:
-                summary = structs.replace(summary, model=named[0], streaming=named[1])
+            summary = with_model(summary, named)
             adaptation = dialect.adapted(body, summary) if adapts else None
             return RequestRead(summary=summary, adaptation=adaptation)
 

@@ -83,6 +83,21 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     """None for a probe."""
 
 
+def with_model(summary: RequestSummary, named: tuple[str, bool] | None) -> RequestSummary:
+    """Return `summary` with model and kind of answer that the path names, if it names them."""
+    if named is None:
+        return summary
+    return msgspec.structs.replace(summary, model=named[0], streaming=named[1])
+
+
+def recorded_of(summary: RequestSummary, route: Route) -> RequestSummary:
+    """Return what is recorded of a body: of a passthrough's nothing but the model of its path."""
+    if route.api is not None:
+        return summary
+    model = summary.model if route.request_api is None else ""
+    return msgspec.structs.replace(NOTHING_READ, model=model)
+
+
 def asking(
     head: RequestHead, asked: Addressed, credential: Credential, body: Body, summary: RequestSummary
 ) -> Callable[[], Asked]:

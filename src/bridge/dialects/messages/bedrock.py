@@ -28,6 +28,8 @@ ANTHROPIC_BETA = b"anthropic-beta"
 
 _VERSION = b'"bedrock-2023-05-31"'
 _MAX_MEMBERS = 10_000
+_LONGEST_VALUE = 16 * 1024
+"""Bytes of JSON of a member that is looked into."""
 _LEAST_BUDGET = 1024
 """Tokens; less is refused as a budget of thinking."""
 _PERCENT_OF_EFFORT = {"low": 20, "medium": 50, "max": 95}
@@ -151,10 +153,16 @@ class _Request:
         self._members = members
 
     def value(self, name: str) -> Any:
-        """Return the value of the last member `name`; None for none, or one that is no JSON."""
+        """Return the value of the last member `name`; None for none, or one that is no JSON.
+
+        Raises:
+            BadRequest: it is longer than anything that is meant.
+        """
         for member in reversed(self._members):
             if member.is_named(name):
                 begin, end = member.value
+                if end - begin > _LONGEST_VALUE:
+                    raise BadRequest(f"The member {name} is too long.")
                 try:
                     return read_loosely(self._body[begin:end])
                 except (ValueError, RecursionError):
