@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Sequence
@@ -9,15 +10,17 @@ from typing import Any
 
 from twisted.internet import reactor
 
-from bridge.domain.identity import Secret
+from bridge.domain.errors import BadRequest
+from bridge.domain.identity import Credential, CredentialKind, Secret
+from bridge.domain.records import InterceptionStarted, LegRecorded
 from bridge.providers.aws_credentials import StaticCredentials
 from bridge.providers.bedrock import Bedrock
-from bridge.providers.interface import Provider
+from bridge.providers.interface import Asked, Provider
 from bridge.providers.regions import BedrockProtocol
 from tests.support import bedrock as aws
 from tests.support.bedrock import EXCEPTIONS, MODELS, FakeBedrock
-from tests.support.fakes import Close, Reset, Send, chunk
-from tests.support.gateway import TOKEN, GatewayTestCase
+from tests.support.fakes import Close, Hold, Reset, Send, answer, chunk
+from tests.support.gateway import MIB, TOKEN, GatewayTestCase, request
 
 SONNET = MODELS[2]
 ASK = b'{"model":"claude-sonnet-4-6","max_tokens":64,"messages":[{"role":"user","content":"Hi"}]}'
@@ -203,6 +206,73 @@ class MessagesTests(BedrockCase):
 
             self.assertEqual((reply.status, reply.end), (200, "clean"))
 
+    async def test_a_packed_error_tells_nobody_what_was_signed_either(self) -> None:
+        """Nobody asked for it to be packed; something between us and AWS may do it all the same."""
+        await self.serve()
+        said = json.dumps({"message": "The Canonical String should have been 'FwoGZXIvYXdzE'"})
+        packed = answer(
+            gzip.compress(said.encode()), status=403, headers=[(b"Content-Encoding", b"gzip")]
+        )
+
+        for body, target in ((ASK, MESSAGES), (NATIVE, INVOKE)):
+            self.aws.steps = [[Send(packed)]]
+
+            reply = await self.send(body, target)
+
+            self.assertEqual(reply.status, 403)
+            self.assertIsNone(reply.header(b"content-encoding"))
+            self.assertIn("refused the gateway", json.dumps(json.loads(reply.body)))
+
+    async def test_a_client_that_leaves_during_an_error_is_recorded_once(self) -> None:
+        await self.serve()
+        head = b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\n{"
+        self.aws.steps = [[Send(head), Hold()]]
+        client = await self.connect()
+        client.send(request(ASK, target=MESSAGES, headers=BEARER, token=None))
+        while not self.aws.requests:
+            await self.a_turn()
+
+        await client.reset()
+        await self.settled()
+
+        self.assertEqual(self.journal.ended.status, "client_abort")
+        (leg,) = self.journal.of(LegRecorded)
+        self.assertEqual(leg.n, 1)
+
+    async def test_what_can_be_no_model_is_refused(self) -> None:
+        await self.serve()
+
+        for model in ("..", "a/../b", "/x", "a b", "m?x=1", "%2e", r"\ud800", "x" * 2_100, ""):
+            body = b'{"model":"%b","max_tokens":1,"messages":[]}' % model.encode()
+            provider = Bedrock(
+                name="bedrock",
+                region=aws.REGION,
+                credentials=None,
+                clock=reactor,
+                max_body_bytes=MIB,
+                base_url=self.aws.url,
+            )
+            asked = Asked(
+                method=b"POST",
+                path_and_query=b"/v1/messages",
+                headers=(),
+                body=body,
+                model=json.loads(body)["model"],
+                streaming=False,
+            )
+            own = Credential(kind=CredentialKind.BYOK, hint="", header=b"authorization", value=b"x")
+            with self.assertRaises(BadRequest, msg=model):
+                provider.prepare(asked, own)
+
+    async def test_a_member_that_nobody_means_is_refused_unread(self) -> None:
+        await self.serve()
+        body = ASK[:-1] + b',"anthropic_beta":[' + b"0," * 20_000 + b"0]}"
+
+        reply = await self.send(body, MESSAGES)
+
+        self.assertEqual(reply.status, 400)
+        self.assertEqual(self.aws.requests, [])
+
 
 class OwnPathsTests(BedrockCase):
     """Claude Code in Bedrock mode and boto3 speak Bedrock's own API."""
@@ -277,6 +347,20 @@ class OwnPathsTests(BedrockCase):
             reply = await self.send(b"{}", base + operation)
 
             self.assertEqual((reply.status, reply.end), (200, "clean"), operation)
+        models = {each.model for each in self.journal.of(InterceptionStarted)}
+        self.assertEqual(models, {MODELS[0]})
+
+
+class LimitTests(BedrockCase):
+    rate_limit = 1
+
+    async def test_converse_counts_like_what_is_recorded(self) -> None:
+        await self.serve()
+        base = INVOKE.removesuffix(b"invoke")
+
+        statuses = [(await self.send(b"{}", base + b"converse")).status for _ in range(4)]
+
+        self.assertIn(429, statuses)
 
 
 class NotAllowedTests(BedrockCase):
