@@ -230,6 +230,7 @@ class RetryTests(LegsCase):
         await self.settled()
 
         self.assertEqual(self.journal.ended.status, "client_abort")
+        self.assertEqual(self.legs(), [(1, 503, "error_status")])
         self.assertEqual(len(self.upstream.requests), 1)
         self.assertEqual(self.memory.used_bytes, 0)
 
@@ -344,6 +345,17 @@ class BreakerTests(LegsCase):
         second = await self.ask()
 
         self.assertEqual((first.status, second.status), (200, 503))
+
+    async def test_a_users_own_throttled_key_is_nobody_elses_business(self) -> None:
+        rules = BreakerRules(failure_threshold=1, timeout=30.0)
+        self.breakers = CircuitBreakers(rules=rules, clock=reactor)  # type: ignore[arg-type]
+        await self.start([Send(answer(REFUSED, status=429))])
+        own = [(b"x-ai-bridge-token", TOKEN.encode()), (b"x-api-key", b"sk-ant-their-own-key-0001")]
+
+        for _ in range(2):
+            self.assertEqual((await self.ask(headers=own, token=None)).status, 429)
+
+        self.assertEqual(self.breakers.states(), ())
 
     async def test_a_client_that_leaves_says_nothing_of_the_provider(self) -> None:
         rules = BreakerRules(failure_threshold=1, timeout=30.0)
