@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -284,6 +285,14 @@ class FallbackTests(LegsCase):
 
         self.assertEqual((await self.ask()).status, 200)
         self.assertEqual([each[1] for each in self.legs()], [None, 200])
+
+    async def test_a_packed_body_goes_nowhere_where_its_model_is_called_otherwise(self) -> None:
+        await self.between([Send(answer(REFUSED, status=529))], [Send(answer(DONE))])
+
+        reply = await self.ask(gzip.compress(ASK), headers=[(b"content-encoding", b"gzip")])
+
+        self.assertEqual((reply.status, reply.body), (529, REFUSED))
+        self.assertEqual(self.other.requests, [])
 
     async def test_a_bad_request_is_bad_everywhere(self) -> None:
         await self.between([Send(answer(REFUSED, status=400))], [Send(answer(DONE))])

@@ -292,7 +292,7 @@ class Gateway:
         exchange = Exchange(
             recording=recording,
             attempts=Attempts(
-                places=upstream.places_for(route),
+                places=upstream.places_for(route, encoded=bool(content_coding(head.headers))),
                 own=authenticated.user_credential,
                 blames_keys=not names_account(head, upstream),
                 asked=asking(head, asked, credential, request.body, read.summary),

@@ -45,14 +45,18 @@ class Upstream:
     asks_for_usage: bool = True
     """Whether a request may be edited so that its answer tells the token counts."""
 
-    def places_for(self, route: Route) -> Sequence[Place]:
-        """Return who may be asked at `route`: others only for what is read and recorded."""
+    def places_for(self, route: Route, *, encoded: bool) -> Sequence[Place]:
+        """Return who may be asked at `route`: others only for what is read and recorded.
+
+        In an `encoded` body no other model can be named, so who calls it otherwise is left out.
+        """
         if route.api is None:
             return (self.place,)
         standing_in = (
             each
             for each in self.fallbacks
             if any(other.pattern == route.pattern for other in each.provider.routes)
+            and not (encoded and each.models)
         )
         return (self.place, *standing_in)
 
