@@ -107,7 +107,12 @@ class Status:
                     "name": each.provider.name,
                     "type": each.type,
                     "own_keys_only": not each.provider.credentials,
-                    "keys": [_key(health) for health in each.place.keyring.health()],
+                    "keys": [
+                        _key(health, credential.hint)
+                        for health, credential in zip(
+                            each.place.keyring.health(), each.provider.credentials, strict=True
+                        )
+                    ],
                 }
                 for each in self._upstreams()
             ],
@@ -126,10 +131,11 @@ class Status:
         }
 
 
-def _key(health: KeyHealth) -> Mapping[str, Any]:
+def _key(health: KeyHealth, hint: str) -> Mapping[str, Any]:
+    """Return how a key is; the provider's hint is the newest, of keys that are renewed."""
     left = health.seconds_left
     return {
-        "hint": health.hint,
+        "hint": hint,
         "state": health.state,
         "since": utc(health.since),
         "seconds_left": round(left, 1) if left is not None else None,
