@@ -312,6 +312,19 @@ class OwnPathsTests(BedrockCase):
         self.assertNotEqual(reply.end, "clean")
         self.assertEqual(self.journal.ended.status, "upstream_error")
 
+    async def test_a_model_that_speaks_another_api_is_relayed_and_marked(self) -> None:
+        """Bedrock's paths are for every vendor's models; of Claude's alone the end is known."""
+        await self.serve()
+        whole = b"".join(aws.chunk_of(b'{"outputText":"Hi","index":%d}' % n) for n in range(3))
+        self.aws.steps = [[Send(aws.stream_answer(whole))]]
+        target = b"/bedrock/model/amazon.titan-text-express-v1/invoke-with-response-stream"
+
+        reply = await self.send(b'{"inputText":"Hi"}', target)
+
+        self.assertEqual((reply.status, reply.body, reply.end), (200, whole, "clean"))
+        self.assertEqual(self.journal.ended.status, "completed")
+        self.assertTrue(self.journal.ended.partially_observed)
+
     async def test_errors_pass_as_they_are(self) -> None:
         await self.serve()
         error = aws.AwsError(429, "ThrottlingException", "Slow down.").answer()

@@ -11,7 +11,7 @@ _OK = 200
 
 
 def missing_end(
-    tap: Tap | None, response: Response, *, streaming: bool, ended_surely: bool
+    tap: Tap | None, response: Response, *, streaming: bool, sure: bool
 ) -> BridgeError | None:
     """Return what the client is to hear of an answer that HTTP calls whole, but its API does not.
 
@@ -19,7 +19,7 @@ def missing_end(
         tap: has seen it.
         response: its head.
         streaming: whether it is a stream.
-        ended_surely: whether a length, or a last chunk, said that it ended there.
+        sure: whether a length, or a last chunk, said that it ended there.
     """
     if tap is None or response.status != _OK:
         return None
@@ -28,7 +28,7 @@ def missing_end(
         whole = reading.complete or reading.error is not None or not tap.following
     else:
         kind = media_type(first(response.headers, b"content-type"))
-        whole = ended_surely or not tap.unreadable or kind != b"application/json"
+        whole = sure or not tap.unreadable or kind != b"application/json"
     if whole:
         return None
     return UpstreamBroke("The provider's answer ended before it was complete.")

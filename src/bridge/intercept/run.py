@@ -321,12 +321,11 @@ class Run:
     def _missing_end(self) -> BridgeError | None:
         if self._response is None or self._relay is None:
             return None
-        return missing_end(
-            self._tap,
-            self._response,
-            streaming=self._streaming,
-            ended_surely=self._relay.ended_surely,
-        )
+        if not self._ours_fit and self._tap is not None and not self._tap.finish().response_id:
+            self._unreadable = True  # a model that speaks another API, whose end we do not know
+            return None
+        sure = self._relay.ended_surely
+        return missing_end(self._tap, self._response, streaming=self._streaming, sure=sure)
 
     def _end_answer(self) -> Deferred[None]:
         """Write down an answer that came whole; fire when its last bytes may be seen."""
