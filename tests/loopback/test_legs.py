@@ -366,6 +366,20 @@ class BreakerTests(LegsCase):
 
         self.assertEqual(self.breakers.states(), ())
 
+    async def test_nor_is_it_when_it_is_asked_for_again(self) -> None:
+        rules = BreakerRules(failure_threshold=1, timeout=30.0)
+        self.breakers = CircuitBreakers(rules=rules, clock=reactor)  # type: ignore[arg-type]
+        self.retries = RetryPolicy(max_retries_answered=1)
+        await self.start(
+            [Send(b"HTTP/1.1 429 Slow\r\nretry-after-ms: 10\r\ncontent-length: 0\r\n\r\n")]
+        )
+        own = [(b"x-ai-bridge-token", TOKEN.encode()), (b"x-api-key", b"sk-ant-their-own-key-0001")]
+
+        self.assertEqual((await self.ask(headers=own, token=None)).status, 429)
+
+        self.assertEqual(len(self.upstream.requests), 2)
+        self.assertEqual(self.breakers.states(), ())
+
     async def test_a_client_that_leaves_says_nothing_of_the_provider(self) -> None:
         rules = BreakerRules(failure_threshold=1, timeout=30.0)
         self.breakers = CircuitBreakers(rules=rules, clock=reactor)  # type: ignore[arg-type]

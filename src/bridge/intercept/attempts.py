@@ -27,6 +27,8 @@ _MOST_ATTEMPTS = 50
 _THROTTLED = 429
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_ABOUT_THE_KEY = frozenset({_UNAUTHORIZED, _FORBIDDEN, _THROTTLED})
+"""With a user's own credential these say nothing of the provider to others."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,20 @@ class Attempt:
     def is_own(self) -> bool:
         """Whether it goes with a credential of the user's own."""
         return self.credential.kind is CredentialKind.BYOK
+
+    def tell(self, status: int, *, failed: bool = False) -> None:
+        """Tell the circuit breaker of an answer, unless it is about a user's own key.
+
+        Args:
+            status: of the answer.
+            failed: whether it broke off, fell silent, or said that the provider cannot.
+        """
+        if self.is_own and status in _ABOUT_THE_KEY:
+            self.passage.abandoned()
+        elif failed:
+            self.passage.failed()
+        else:
+            self.passage.answered(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +256,7 @@ class Attempts:
         )
 
     def _again(self, attempt: Attempt, answer: Answered, seconds: float) -> Again:
-        attempt.passage.answered(answer.status)
+        attempt.tell(answer.status)
         return Again(seconds)
 
     def _elsewhere(self) -> bool:

@@ -19,9 +19,6 @@ from bridge.upstream.client import Outgoing, Response, Unwanted
 
 T = TypeVar("T")
 
-_ABOUT_THE_KEY = frozenset({401, 403, 429})
-"""With a user's own credential these say nothing of the provider to others."""
-
 _log = structlog.get_logger("bridge.interception")
 
 
@@ -99,12 +96,10 @@ class Legs:
         """
         if self.attempt is None:
             return
-        if status is None or (self.attempt.is_own and status in _ABOUT_THE_KEY):
+        if status is None:
             self.attempt.passage.abandoned()
-        elif failed:
-            self.attempt.passage.failed()
         else:
-            self.attempt.passage.answered(status)
+            self.attempt.tell(status, failed=failed)
 
     async def _send(self, attempt: Attempt, outgoing: Outgoing) -> Response | Again:
         try:
