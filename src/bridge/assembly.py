@@ -30,10 +30,10 @@ from bridge.dialects.responses.dialect import Responses
 from bridge.domain.clock import utc
 from bridge.domain.interception import Api, Ending, Interception
 from bridge.domain.tokens import IssuedTokens
-from bridge.intercept.exchange import ReadingLimits
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
+from bridge.limits import reading_limits, relay_limits, site_limits
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import KeyState
@@ -50,8 +50,6 @@ from bridge.store.stored_objects import makers
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.metrics import Exposition, Metrics
-from bridge.upstream.draining import DrainLimits
-from bridge.upstream.relay import RelayLimits
 from bridge.upstreams import build_breakers, build_upstreams
 from bridge.version import version_text
 from bridge.web.addresses import ClientAddresses
@@ -59,7 +57,7 @@ from bridge.web.gateway import Gateway
 from bridge.web.management import Management
 from bridge.web.operations import Operations
 from bridge.web.root import Root, RootGate
-from bridge.web.site import BridgeSite, SiteLimits
+from bridge.web.site import BridgeSite
 
 T = TypeVar("T")
 
@@ -148,7 +146,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
     refusals = Refusals(append=metrics.counting_refusals(journal.append), clock=reactor)
     interceptor = Interceptor(
-        clock=reactor, limits=_relay_limits(settings), reading_limits=_reading_limits(settings)
+        clock=reactor, limits=relay_limits(settings), reading_limits=reading_limits(settings)
     )
     demo = _demo(settings, reactor)
     breakers = build_breakers(settings, clock=reactor, metrics=metrics)
@@ -246,7 +244,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
             resource=Root(gateway=gateway, management=management.app),
             gate=RootGate(gateway=gateway),
             memory=memory,
-            limits=_site_limits(settings),
+            limits=site_limits(settings),
             reactor=reactor,
         ),
         operations=operations,
@@ -359,35 +357,3 @@ def _demo(settings: Settings, reactor: Any) -> DemoProcess | None:
     if not settings[options.ENABLED] or all(each.type != "demo" for each in settings.providers):
         return None
     return DemoProcess(reactor=reactor, log=structlog.get_logger("bridge.demo"))
-
-
-def _relay_limits(settings: Settings) -> RelayLimits:
-    return RelayLimits(
-        upstream_idle=settings[options.UPSTREAM_IDLE],
-        client_stall=settings[options.CLIENT_STALL],
-        exchange=settings[options.EXCHANGE],
-        ping=settings[options.PING],
-    )
-
-
-def _reading_limits(settings: Settings) -> ReadingLimits:
-    drain = DrainLimits(
-        seconds=settings[options.ABORT_DRAIN], bytes=settings[options.ABORT_DRAIN_BYTES]
-    )
-    return ReadingLimits(
-        max_event=settings[options.MAX_EVENT],
-        max_document=settings[options.MAX_DOCUMENT],
-        drain=drain if settings[options.ON_CLIENT_ABORT] == "drain" else None,
-    )
-
-
-def _site_limits(settings: Settings) -> SiteLimits:
-    behind_proxy = settings[options.BEHIND_PROXY] or settings[options.TRUSTED_PROXIES]
-    return SiteLimits(
-        request_header_seconds=settings[options.REQUEST_HEADER],
-        request_body_idle_seconds=settings[options.REQUEST_BODY_IDLE],
-        header_bytes=settings[options.HEADER_BYTES],
-        connections=settings[options.CONNECTIONS],
-        # All of a proxy's connections come from one address.
-        connections_per_address=0 if behind_proxy else settings[options.CONNECTIONS_PER_ADDRESS],
-    )

@@ -1,0 +1,45 @@
+"""Limits: from the settings to the values that the parts are given."""
+
+from __future__ import annotations
+
+from bridge.config import options
+from bridge.config.settings import Settings
+from bridge.intercept.exchange import ReadingLimits
+from bridge.upstream.draining import DrainLimits
+from bridge.upstream.relay import RelayLimits
+from bridge.web.site import SiteLimits
+
+
+def relay_limits(settings: Settings) -> RelayLimits:
+    """Return the limits of an answer that is passed on."""
+    return RelayLimits(
+        upstream_idle=settings[options.UPSTREAM_IDLE],
+        client_stall=settings[options.CLIENT_STALL],
+        exchange=settings[options.EXCHANGE],
+        ping=settings[options.PING],
+    )
+
+
+def reading_limits(settings: Settings) -> ReadingLimits:
+    """Return the limits of what is read of answers."""
+    drain = DrainLimits(
+        seconds=settings[options.ABORT_DRAIN], bytes=settings[options.ABORT_DRAIN_BYTES]
+    )
+    return ReadingLimits(
+        max_event=settings[options.MAX_EVENT],
+        max_document=settings[options.MAX_DOCUMENT],
+        drain=drain if settings[options.ON_CLIENT_ABORT] == "drain" else None,
+    )
+
+
+def site_limits(settings: Settings) -> SiteLimits:
+    """Return the limits of clients' connections."""
+    behind_proxy = settings[options.BEHIND_PROXY] or settings[options.TRUSTED_PROXIES]
+    return SiteLimits(
+        request_header_seconds=settings[options.REQUEST_HEADER],
+        request_body_idle_seconds=settings[options.REQUEST_BODY_IDLE],
+        header_bytes=settings[options.HEADER_BYTES],
+        connections=settings[options.CONNECTIONS],
+        # All of a proxy's connections come from one address.
+        connections_per_address=0 if behind_proxy else settings[options.CONNECTIONS_PER_ADDRESS],
+    )
