@@ -23,6 +23,7 @@ FLOORS = {
     **dict.fromkeys(
         ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
     ),
+    "listening": 1,
     "domain": 0,
 }
 """First name below `bridge` → floor."""

@@ -22,6 +22,7 @@ from bridge.config.settings import Settings
 from bridge.deferreds import limited, run_in_background
 from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
+from bridge.listening import close_port
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
 from bridge.reload import Reloaded, reload
@@ -33,6 +34,8 @@ _log = structlog.get_logger("bridge")
 
 REVOCATION_SECONDS = 15.0
 """How often live answers are checked against the tokens; a revocation closes them soon after."""
+CROSSING_SECONDS = 1.0
+"""How long a connection on which nothing runs is kept for a request that is on its way."""
 _ABORT_SECONDS = 5.0
 _FLUSH_SECONDS = 10.0
 _STEP_SECONDS = 10.0
@@ -66,6 +69,7 @@ class Lifecycle:
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._ports: list[IListeningPort] = []
+        self._operations_ports: list[IListeningPort] = []
         self._bringing_up: Deferred[object] | None = None
         self._stopping = False
         clock = bridge.reactor
@@ -108,7 +112,9 @@ class Lifecycle:
             self._ports.append(self._listen("listen", description, bridge.site))
         operations = bridge.settings[options.OPERATIONS_LISTEN]
         if operations:
-            self._ports.append(self._listen("operations_listen", operations, bridge.operations))
+            self._operations_ports.append(
+                self._listen("operations_listen", operations, bridge.operations)
+            )
         for each in self._periodic:
             each.start(now=False)
         bridge.directory.changed.append(self._revoke)
@@ -128,12 +134,9 @@ class Lifecycle:
         self._stopping = True
         bridge.admission.draining = bridge.site.draining = True
         _log.info("stopping", running=bridge.interceptor.running)
-        # New requests hear 503 until the last answer has ended: a closed port would drop those
-        # that are connecting, and probes would not hear why.
-        if bridge.interceptor.running:
-            await self._drain()
-        for port in self._ports:
-            await _step("stop listening", _as_awaitable(port.stopListening()), bridge.reactor)
+        await self._stop_listening(self._ports)
+        await self._drain()
+        await self._stop_listening(self._operations_ports)
         for each in self._periodic:
             await _step("stop periodic work", each.stop(), bridge.reactor)
         bridge.refusals.close()
@@ -236,9 +239,23 @@ class Lifecycle:
         if ended:
             _log.info("answers of revoked tokens ended", count=ended)
 
+    async def _stop_listening(self, ports: Sequence[IListeningPort]) -> None:
+        for port in ports:
+            await _step("stop listening", close_port(port), self._bridge.reactor)
+
     async def _drain(self) -> None:
+        """Serve the connections that there are: what runs, and one more request on each.
+
+        No connection is made any more, so whoever is connecting goes to another bridge. A request
+        that was on its way on a kept connection is answered like any other, and that connection
+        ends with it.
+        """
         bridge, seconds = self._bridge, self._bridge.settings[options.DRAIN]
-        if seconds and await _within(bridge.interceptor.idle(), seconds, bridge.reactor):
+        crossing = min(seconds, CROSSING_SECONDS)
+        if seconds and not await _within(bridge.site.empty(), crossing, bridge.reactor):
+            await _within(bridge.interceptor.idle(), seconds - crossing, bridge.reactor)
+        bridge.admission.closed = True
+        if not bridge.interceptor.running:
             return
         error = Overloaded("The bridge is restarting (limits.drain).", retry_after=1.0)
         ended = bridge.interceptor.abort(error, which=lambda _: True)

@@ -8,6 +8,8 @@ import signal
 import time
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 from twisted.internet.threads import deferToThread
 
 from tests.acceptance.changing import HELD, ChangingCase, asking
@@ -93,19 +95,32 @@ class DrainTests(DrainCase):
         await self.assert_exits(within=DRAIN_SECONDS)
         self.assertEqual(await deferToThread(self.records.states), {"completed": 1})
 
-    async def test_a_request_on_a_kept_connection_is_to_be_sent_again(self) -> None:
+    async def test_nobody_can_connect_any_more(self) -> None:
         await self.start_draining(DRAIN_SECONDS, MESSAGES)
 
-        self.idle.send(asking(self.token, "too late"))
-        response = await self.idle.response()
-
-        self.assertEqual((response.status, response.end), (503, CLEAN))
-        self.assertEqual(response.header(b"retry-after"), b"1")
-        self.assertEqual(response.header(b"connection"), b"close")
-        self.assertEqual(json.loads(response.body)["error"]["type"], "overloaded_error")
-        self.assertEqual(len(self.upstream.requests), 1)
+        await self.assertFailure(Deferred.fromCoroutine(self.connect()), ConnectError)
         await self.assert_stream_ends_well()
         await self.assert_exits(within=DRAIN_SECONDS)
+
+    async def test_a_request_on_a_kept_connection_is_its_last(self) -> None:
+        await self.start_draining(DRAIN_SECONDS, MESSAGES)
+
+        self.idle.send(asking(self.token, "in the last moment"))
+        response = await self.idle.response()
+
+        self.assertEqual((response.status, response.end), (200, CLEAN))
+        self.assertEqual(response.body, self.upstream.document())
+        self.assertEqual(response.header(b"connection"), b"close")
+        self.assertEqual(await self.idle.ended(), "closed")
+        await self.assert_stream_ends_well()
+        await self.assert_exits(within=DRAIN_SECONDS)
+        self.assertEqual(await deferToThread(self.records.states), {"completed": 2})
+
+    async def test_who_is_connected_and_silent_is_not_waited_for(self) -> None:
+        await self.start_draining(DRAIN_SECONDS)
+
+        self.assertEqual(await self.idle.ended(), "closed")
+        await self.assert_exits(within=MORE_SECONDS)
 
     async def test_longer_streams_end_with_an_error_event(self) -> None:
         await self.start_draining(SHORT_SECONDS, MESSAGES, CHAT, RESPONSES)
@@ -146,12 +161,11 @@ class DrainTests(DrainCase):
         await self.said(RELOADED, times=2)
 
         self.assertEqual(await self.probe(self.operations), (503, b"draining\n"))
-        self.idle.send(asking(self.token, "too late"))
-        self.assertEqual((await self.idle.response()).status, 503)
+        self.idle.send(asking(self.token, "in the last moment"))
+        self.assertEqual((await self.idle.response()).body, latter.document())
         await self.assert_stream_ends_well()
         await self.assert_exits(within=DRAIN_SECONDS)
-        self.assertEqual(latter.requests, [])
-        self.assertEqual(await deferToThread(self.records.states), {"completed": 1})
+        self.assertEqual(await deferToThread(self.records.states), {"completed": 2})
 
     def error_in(self, speech: Speech, event: bytes) -> dict[str, Any]:
         """Return the members of the error that this one event is."""

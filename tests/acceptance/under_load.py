@@ -36,6 +36,8 @@ class Asked:
     prompt: str
     outcome: str
     response: RawResponse | None
+    before: bool
+    """Whether it was sent before the change that the load was told of (`Load.changing`)."""
 
 
 class Load:
@@ -54,6 +56,7 @@ class Load:
         self._clients = clients
         self._answers = answers
         self._stopping = False
+        self._changed = False
         self._sent = 0
         self._done: Any = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
@@ -77,6 +80,10 @@ class Load:
         self._waiting.append((lambda: self.counts[COMPLETE] >= wanted, waiting))
         await waiting
 
+    def changing(self) -> None:
+        """Note that what is sent from now on is sent after the change."""
+        self._changed = True
+
     async def stop(self) -> None:
         """Begin no more, and wait for the answers under way."""
         self._stopping = True
@@ -97,15 +104,16 @@ class Load:
                 if connection is None or not kept:
                     connection = await RawClient.to(reactor, self._port)
             except ConnectError:
-                self._note("", REFUSED, None)
+                self._note("", REFUSED, None, before=False)
                 in_vain += 1
                 continue
             self._sent += 1
+            before = not self._changed
             prompt = f"request {self._sent}"
             connection.send(asking(self._token, prompt, stream=turn % 2 == 0))
             response = await _answer(connection)
             outcome = self._outcome(response, kept=kept)
-            self._note(prompt, outcome, response)
+            self._note(prompt, outcome, response, before=before)
             in_vain = 0 if outcome == COMPLETE else in_vain + 1
             if response is not None and response.header(b"connection") == b"close":
                 await connection.ended()
@@ -125,8 +133,10 @@ class Load:
         whole = response.status == 200 and response.body in self._answers
         return COMPLETE if whole else BROKEN
 
-    def _note(self, prompt: str, outcome: str, response: RawResponse | None) -> None:
-        self.asked.append(Asked(prompt=prompt, outcome=outcome, response=response))
+    def _note(
+        self, prompt: str, outcome: str, response: RawResponse | None, *, before: bool
+    ) -> None:
+        self.asked.append(Asked(prompt=prompt, outcome=outcome, response=response, before=before))
         met = [entry for entry in self._waiting if entry[0]()]
         self._waiting = [entry for entry in self._waiting if entry not in met]
         for _, waiting in met:

@@ -102,9 +102,9 @@ class AbortTests(endings.AbortCases):
 
         self.assertEqual((count, response.end), (0, "clean"))
 
-    async def test_draining_admits_nothing_new(self) -> None:
+    async def test_once_it_is_closed_nothing_new_is_admitted(self) -> None:
         await self.start([Send(answer(self.speech.document))])
-        self.admission.draining = True
+        self.admission.closed = True
 
         response = await self.ask()
 

@@ -78,5 +78,5 @@ class DrainTests(GatewayTestCase):
         client.send(request(ASK))
         response = await client.response()
 
-        self.assertEqual((response.status, response.header(b"connection")), (503, b"close"))
+        self.assertEqual((response.status, response.header(b"connection")), (200, b"close"))
         self.assertEqual(await client.ended(), "closed")

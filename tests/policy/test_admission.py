@@ -121,9 +121,12 @@ class AdmissionTests(AdmissionCase):
         self.assertIsNotNone(error.retry_after)
         self.assertEqual(admission.in_flight, 0)
 
-    def test_draining_lets_nobody_in(self) -> None:
+    def test_draining_lets_in_who_is_connected_until_it_is_closed(self) -> None:
         admission = self.admission()
         admission.draining = True
+        admission.admit(ADA)
+
+        admission.closed = True
 
         self.assertRaises(Overloaded, admission.admit, ADA)
 

@@ -71,7 +71,9 @@ class Admission:
         """Only of users who have a request under way, so not more than there are of those."""
         self.in_flight = 0
         self.draining = False
-        """Set when the process is about to stop: nothing new is admitted."""
+        """Set when the process is about to stop: nobody should send requests here any more."""
+        self.closed = False
+        """Set when the process stops: nothing new is admitted."""
 
     def configure(
         self, *, max_concurrency: int, rate_limit: int, max_streams_per_user: int
@@ -96,7 +98,7 @@ class Admission:
             Overloaded: no place, or the bridge is stopping.
             RateLimited: this user asks too often, or has too much under way.
         """
-        if self.draining:
+        if self.closed:
             raise Overloaded("The bridge is restarting; try again.", retry_after=1.0)
         if not self._recording():
             raise Unavailable(

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
@@ -341,6 +342,7 @@ class BridgeSite(Site):
         """Set when the process is about to stop: each connection ends with its next answer."""
         self._limits = limits
         self._by_address: Counter[str] = Counter()
+        self._waiting_until_empty: list[Deferred[None]] = []
         self.displayTracebacks = False
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -361,6 +363,18 @@ class BridgeSite(Site):
         self._by_address[address] -= 1
         if self._by_address[address] <= 0:
             del self._by_address[address]
+        if not self.connections:
+            waiting, self._waiting_until_empty = self._waiting_until_empty, []
+            for each in waiting:
+                each.callback(None)
+
+    def empty(self) -> Deferred[None]:
+        """Return what fires when there is no connection."""
+        if not self.connections:
+            return succeed(None)
+        done: Deferred[None] = Deferred(self._waiting_until_empty.remove)
+        self._waiting_until_empty.append(done)
+        return done
 
     def log(self, request: Any) -> None:
         """Write no access log: every request is an interception or an audit row."""
