@@ -44,8 +44,8 @@ from bridge.recording.structured_log import StructuredLog
 from bridge.recording.writer import Writer
 from bridge.retention import Retention
 from bridge.status import Status
+from bridge.store.followers import Followers
 from bridge.store.identity import CHANNEL, issued_tokens
-from bridge.store.sessions import SessionsFollower
 from bridge.store.stored_objects import makers
 from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
@@ -83,7 +83,7 @@ class Bridge:
     journal: Journal
     database: Database
     writer: Writer
-    sessions: SessionsFollower
+    followers: Followers
     retention: Retention
     directory: TokenDirectory
     admission: Admission
@@ -228,8 +228,8 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         journal=journal,
         database=database,
         writer=writer,
-        sessions=SessionsFollower(
-            pool=database, reactor=reactor, log=structlog.get_logger("bridge.sessions")
+        followers=Followers(
+            pool=database, reactor=reactor, log=structlog.get_logger("bridge.followers")
         ),
         retention=retention,
         directory=directory,

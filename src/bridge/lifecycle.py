@@ -145,7 +145,7 @@ class Lifecycle:
         for name, work in (
             ("stop the writer", bridge.writer.stop()),
             ("stop following tokens", bridge.directory.stop()),
-            ("stop following sessions", bridge.sessions.stop()),
+            ("stop the followers", bridge.followers.stop()),
             ("stop the retention", bridge.retention.stop()),
             ("close connections to providers", close_upstreams(bridge.gateway.upstreams)),
             ("close the journal", _as_awaitable(bridge.journal.close())),
@@ -174,7 +174,7 @@ class Lifecycle:
                 self._on_failure(StartFailed(_sentence(error)))
             return
         bridge.writer.notify()
-        bridge.sessions.start()
+        bridge.followers.start()
         bridge.retention.start()
         _collect_rarely()
         self._on_ready(first)

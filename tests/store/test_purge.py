@@ -29,6 +29,7 @@ from bridge.store.purge import (
 )
 from bridge.store.sessions import follow
 from bridge.store.writes import write_batch
+from tests.store.followed import follow_everything
 from tests.store.journalled import Maker, lines
 from tests.support.cases import BridgeTestCase
 from tests.support.postgres import StoreTestCase
@@ -146,6 +147,7 @@ class Dropping(StoreTestCase):
 
     async def test_old_days_go_from_all_tables_and_the_rest_stays(self) -> None:
         await self.record(32, 31, 30, 0)
+        await follow_everything(self.pool)
         await self.kept(32)
 
         rows = await self.whole_pass()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.domain.records import Record
 from bridge.store.errors import StoreError
-from bridge.store.partitions import TABLES
+from bridge.store.partitions import RECORDED
 from bridge.store.writes import write_batch
 from tests.store.journalled import BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -26,7 +26,7 @@ class WritesTestCase(StoreTestCase):
     async def contents(self) -> dict[str, list[Any]]:
         """Return all rows of all tables that records go to."""
         found = {}
-        for table in TABLES:
+        for table in RECORDED:
             found[table] = sorted(
                 (row[0] for row in await self.fetch(f"SELECT to_jsonb(t) FROM {table} t")), key=str
             )
@@ -34,7 +34,7 @@ class WritesTestCase(StoreTestCase):
 
     async def clear(self) -> None:
         """Delete all rows."""
-        await self.fetch(f"TRUNCATE {', '.join(TABLES)}; SELECT 1")
+        await self.fetch(f"TRUNCATE {', '.join(RECORDED)}; SELECT 1")
 
 
 class Storing(WritesTestCase):
@@ -48,7 +48,7 @@ class Storing(WritesTestCase):
 
         found = await self.contents()
         self.assertEqual(
-            {table: len(rows) for table, rows in found.items()}, dict.fromkeys(TABLES, 1)
+            {table: len(rows) for table, rows in found.items()}, dict.fromkeys(RECORDED, 1)
         )
         interception: Any = found["aibridge_interceptions"][0]
         self.assertEqual(interception["id"], str(records[0].id))

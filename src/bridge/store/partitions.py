@@ -18,7 +18,7 @@ from bridge.store.connection import Cursor
 from bridge.store.rows import many, none, one
 
 INTERCEPTIONS = "aibridge_interceptions"
-TABLES = (
+RECORDED = (
     "aibridge_user_prompts",
     "aibridge_token_usages",
     "aibridge_tool_usages",
@@ -28,6 +28,10 @@ TABLES = (
     "audit_log",
     INTERCEPTIONS,
 )
+"""Partitioned tables that the writer fills."""
+DERIVED = ("aibridge_usage_daily",)
+"""Partitioned tables that followers compute from them."""
+TABLES = (*DERIVED, *RECORDED)
 """All partitioned tables; interceptions last, so that a day is given up details first."""
 
 _LOCK_NUMBER = 0x6169_6264_0002  # "aibd"; any number that nobody else uses

@@ -1,0 +1,266 @@
+"""Usage read back: sums over days, by any of what they are kept by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from bridge.domain.errors import Validation
+from bridge.store.connection import Cursor
+from bridge.store.filters import Filter, InvalidFilter
+from bridge.store.partitions import day_literal, uuid_array
+from bridge.store.reads_json import Initiator
+from bridge.store.rows import Row, many
+from bridge.store.usage import BUCKETS, UPPER_BOUNDS_MS
+
+DEFAULT_LIMIT = 1000
+MAX_LIMIT = 10_000
+
+_IDS_OF_NAME = "SELECT id FROM users WHERE username = %s"
+_SUMMED = (
+    "interceptions", "errors", "client_aborts", "input_tokens", "output_tokens",
+    "cache_read_input_tokens", "cache_write_input_tokens", "bytes_in", "bytes_out",
+)  # fmt: skip
+_TIMED = ("duration", "ttfb")
+_SUMS = ", ".join(
+    f"coalesce(sum(u.{name}), 0)::bigint"
+    for name in (
+        *_SUMMED,
+        *(f"{what}_{name}" for what in _TIMED for name in ("ms", *BUCKETS)),
+    )
+)
+# The sum of everything comes first, and is never cut off.
+_USAGE = """
+SELECT {shown}, {sums}
+FROM aibridge_usage_daily u
+WHERE u.day BETWEEN {first} AND {last} AND {conditions}
+GROUP BY GROUPING SETS (({by}), ())
+ORDER BY GROUPING({by}) DESC, {by}
+LIMIT %(limit)s
+"""
+_TOTAL = """
+SELECT {sums}
+FROM aibridge_usage_daily u
+WHERE u.day BETWEEN {first} AND {last} AND {conditions}
+"""
+
+
+class Dimension(StrEnum):
+    """What usage can be told apart by."""
+
+    DAY = "day"
+    INITIATOR = "initiator"
+    PROVIDER = "provider"
+    PROVIDER_NAME = "provider_name"
+    MODEL = "model"
+    CLIENT = "client"
+
+    @property
+    def column(self) -> str:
+        """The column of it."""
+        return "u.initiator_id" if self is Dimension.INITIATOR else f"u.{self.value}"
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long something took; percentiles are estimated from a histogram, None without any."""
+
+    count: int
+    """Of how many it is known."""
+    sum_ms: int
+    p50_ms: int | None
+    p95_ms: int | None
+    p99_ms: int | None
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over ended intercepted interceptions."""
+
+    interceptions: int
+    errors: int
+    """Ended as upstream_error, gateway_abort or lost."""
+    client_aborts: int
+    input_tokens: int
+    """Without cache reads and writes."""
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    bytes_in: int
+    bytes_out: int
+    duration: Timing
+    """From the start to the end."""
+    ttfb: Timing
+    """From having the request to the first body byte from upstream."""
+
+
+class UsageRow(Sums, frozen=True, kw_only=True):
+    """The sums of one group; what was not grouped by is not there."""
+
+    day: date | UnsetType = UNSET
+    """UTC."""
+    initiator: Initiator | UnsetType = UNSET
+    provider: str | UnsetType = UNSET
+    provider_name: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    """What clients asked for; empty when they named none."""
+    client: str | UnsetType = UNSET
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question about usage."""
+
+    total: Sums
+    """Of everything asked for, also of what is not in `results`."""
+    results: tuple[UsageRow, ...]
+    """In the order of what they are grouped by; none when that is nothing."""
+    truncated: bool = False
+    """There are more groups than the limit."""
+
+
+@dataclass(slots=True)
+class _Where:
+    conditions: list[str] = field(default_factory=lambda: ["true"])
+    params: dict[str, object] = field(default_factory=dict)
+
+    def add(self, condition: str, name: str, value: object) -> None:
+        self.conditions.append(condition)
+        self.params[name] = value
+
+
+async def read_usage(
+    cursor: Cursor,
+    wanted: Filter,
+    *,
+    by: Sequence[Dimension],
+    first: date | None,
+    last: date | None,
+    limit: int,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+) -> Usage:
+    """Return usage, summed up.
+
+    Args:
+        cursor: of a read-only transaction.
+        wanted: whose and of what; see `check`.
+        by: what to tell apart, in this order; nothing gives the total only.
+        first: the first day; None for the first that is kept.
+        last: the last day, inclusive; None for the latest.
+        limit: groups at most, from 1 to MAX_LIMIT.
+        visible_to: whose usage may be seen; None for everybody's.
+        cutoff: days before its day are not there any more; None for none.
+
+    Raises:
+        InvalidFilter: usage is not kept by something that `wanted` asks for.
+        StoreUnavailable: not now.
+    """
+    check(wanted)
+    where = _Where()
+    if visible_to is not None:
+        where.add("u.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
+    if wanted.initiator_id is not None:
+        where.add("u.initiator_id = %(initiator)s::uuid", "initiator", str(wanted.initiator_id))
+    if wanted.initiator_name is not None:
+        ids = [row[0] for row in await many(cursor, _IDS_OF_NAME, (wanted.initiator_name,))]
+        where.add("u.initiator_id = ANY(%(named)s::uuid[])", "named", uuid_array(ids))
+    for name in ("provider", "provider_name", "model", "client"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.add(f"u.{name} = %({name})s", name, value)
+    begin = max([day for day in (first, cutoff.date() if cutoff else None) if day is not None],
+                default=date.min)  # fmt: skip
+    members = {
+        "sums": _SUMS,
+        "first": day_literal(begin),
+        "last": day_literal(last or date.max),
+        "conditions": " AND ".join(where.conditions),
+    }
+    if not by:
+        ((*sums,),) = await many(cursor, _TOTAL.format(**members), where.params)
+        return Usage(total=Sums(**_sums(sums)), results=())
+    shown = [each.column for each in by]
+    if Dimension.INITIATOR in by:
+        shown.append("max(u.username)")
+    columns = ", ".join(each.column for each in by)
+    sql = _USAGE.format(shown=", ".join(shown), by=columns, **members)
+    rows = await many(cursor, sql, {**where.params, "limit": limit + 2})
+    total, *groups = [(row[: len(shown)], _sums(row[len(shown) :])) for row in rows]
+    return Usage(
+        total=Sums(**total[1]),
+        results=tuple(UsageRow(**_group(by, key), **sums) for key, sums in groups[:limit]),
+        truncated=len(groups) > limit,
+    )
+
+
+def check(wanted: Filter) -> None:
+    """Refuse what usage is not kept by.
+
+    Raises:
+        InvalidFilter: with all of it.
+    """
+    reason = "usage is not kept by it"
+    problems = [
+        Validation(field=name, detail=reason)
+        for name in ("session_id", "status")
+        if getattr(wanted, name) is not None
+    ]
+    problems += [
+        Validation(field=name, detail="usage is kept by day: give from and to")
+        for name in ("started_after", "started_before")
+        if getattr(wanted, name) is not None
+    ]
+    if wanted.kind != Filter().kind:
+        problems.append(Validation(field="kind", detail=reason))
+    if problems:
+        raise InvalidFilter(tuple(problems))
+
+
+def percentile(counts: Sequence[int], share: float) -> int | None:
+    """Return the value below which `share` of what is counted lies, milliseconds.
+
+    Within a bucket values are taken to be spread evenly; of the last one its lower bound is told.
+
+    Args:
+        counts: of each bucket.
+        share: from 0 to 1.
+    """
+    wanted = share * sum(counts)
+    if wanted == 0:
+        return None
+    below = 0
+    lower: int = 0
+    for count, upper in zip(counts, UPPER_BOUNDS_MS, strict=False):
+        if below + count >= wanted:
+            return round(lower + (upper - lower) * (wanted - below) / count)
+        below += count
+        lower = upper
+    return lower
+
+
+def _group(by: Sequence[Dimension], key: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {each.value: value for each, value in zip(by, key, strict=False)}
+    if Dimension.INITIATOR in by:
+        found["initiator"] = Initiator(id=found["initiator"], username=key[-1])
+    return found
+
+
+def _sums(values: Sequence[int]) -> dict[str, Any]:
+    found: dict[str, Any] = dict(zip(_SUMMED, values, strict=False))
+    at = len(_SUMMED)
+    for what in _TIMED:
+        sum_ms, *counts = values[at : at + 1 + len(BUCKETS)]
+        at += 1 + len(BUCKETS)
+        found[what] = Timing(
+            count=sum(counts),
+            sum_ms=sum_ms,
+            p50_ms=percentile(counts, 0.50),
+            p95_ms=percentile(counts, 0.95),
+            p99_ms=percentile(counts, 0.99),
+        )
+    return found
