@@ -126,7 +126,7 @@ async def list_interceptions(
     return InterceptionList(
         count=min(count, MAX_COUNT),
         count_capped=count > MAX_COUNT,
-        results=await _with_details(cursor, found),
+        results=await with_details(cursor, found),
     )
 
 
@@ -150,7 +150,7 @@ async def read_interception(
     row = await maybe(cursor, sql, {**where.params, "id": str(identifier)})
     if row is None:
         return None
-    (found,) = await _with_details(cursor, [row])
+    (found,) = await with_details(cursor, [row])
     legs = await _details(cursor, "aibridge_legs", Leg, [identifier], [day])
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
@@ -239,7 +239,7 @@ async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
     return count
 
 
-async def _with_details(cursor: Cursor, rows: Sequence[Row]) -> tuple[Interception, ...]:
+async def with_details(cursor: Cursor, rows: Sequence[Row]) -> tuple[Interception, ...]:
     """Return the interceptions in `rows`, which begin with the day, with what belongs to them."""
     if not rows:
         return ()

@@ -2,6 +2,7 @@
 
 `OFFSET 0` keeps the planner from joining in another way than by the index, row by row: it knows
 little of a partition that has just been filled, and then reads it all, for each session.
+`reads_sessions.term` makes the same terms as here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ WITH found AS MATERIALIZED (
     FROM unnest(%(initiators)s::uuid[], %(sessions)s::text[]) AS w(initiator_id, session_id)
     LEFT JOIN LATERAL (
         SELECT i.id, i.day, i.username, i.client, i.metadata, i.provider, i.provider_name, i.model,
-               i.thread_root_id, i.started_at, i.ended_at
+               i.thread_root_id, i.started_at, i.ended_at, i.status
         FROM aibridge_interceptions i
         WHERE i.session_id = w.session_id AND i.initiator_id = w.initiator_id
           AND i.day BETWEEN {first} AND {last} AND i.kind = 'intercepted'
@@ -41,6 +42,8 @@ WITH found AS MATERIALIZED (
            array_agg(DISTINCT f.provider) AS providers,
            array_agg(DISTINCT f.provider_name) AS provider_names,
            array_agg(DISTINCT f.model) AS models,
+           array_agg(DISTINCT coalesce(f.client, 'Unknown')) AS clients,
+           array_agg(DISTINCT f.status) AS statuses,
            count(f.id) AS interceptions,
            count(f.id) FILTER (WHERE f.thread_root_id IS NULL) AS threads,
            coalesce(sum(f.input), 0) AS input, coalesce(sum(f.output), 0) AS output,
@@ -51,7 +54,8 @@ WITH found AS MATERIALIZED (
            (array_agg(f.day ORDER BY f.id DESC) FILTER (WHERE f.prompted_at IS NOT NULL))[1]
                AS prompted_day,
            max(f.prompted_at) AS prompted_at, min(f.started_at) AS started_at,
-           max(f.ended_at) AS ended_at, min(f.day) AS first_day, max(f.day) AS last_day
+           max(f.ended_at) AS ended_at, max(f.started_at) AS last_started_at,
+           min(f.day) AS first_day, max(f.day) AS last_day
     FROM found f
     GROUP BY f.initiator_id, f.session_id
 ), gone AS (
@@ -75,12 +79,22 @@ WITH found AS MATERIALIZED (
 INSERT INTO aibridge_sessions
     (initiator_id, session_id, username, client, metadata, providers, provider_names, models,
      interceptions, threads, input_tokens, output_tokens, cache_read_input_tokens,
-     cache_write_input_tokens, last_prompt, started_at, ended_at, last_active_at, first_day,
-     last_day)
+     cache_write_input_tokens, last_prompt, started_at, ended_at, last_started_at, last_active_at,
+     first_day, last_day, terms)
 SELECT s.initiator_id, s.session_id, s.username, s.client, s.metadata, s.providers,
        s.provider_names, s.models, s.interceptions, s.threads, s.input, s.output, s.cache_read,
-       s.cache_write, p.prompt, s.started_at, s.ended_at, coalesce(s.prompted_at, s.started_at),
-       s.first_day, s.last_day
+       s.cache_write, p.prompt, s.started_at, s.ended_at, s.last_started_at,
+       coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day,
+       ARRAY(
+           SELECT v.facet || ':' ||
+                  CASE WHEN char_length(v.value) > 200 THEN md5(v.value) ELSE v.value END
+           FROM (
+               SELECT 'model', unnest(s.models) UNION ALL SELECT 'client', unnest(s.clients)
+               UNION ALL SELECT 'provider', unnest(s.providers)
+               UNION ALL SELECT 'provider_name', unnest(s.provider_names)
+               UNION ALL SELECT 'status', unnest(s.statuses)
+           ) AS v(facet, value)
+       )
 FROM sums s
 LEFT JOIN LATERAL (
     SELECT p.prompt
@@ -98,6 +112,7 @@ ON CONFLICT (session_id, initiator_id) DO UPDATE SET
     cache_read_input_tokens = excluded.cache_read_input_tokens,
     cache_write_input_tokens = excluded.cache_write_input_tokens,
     last_prompt = excluded.last_prompt, started_at = excluded.started_at,
-    ended_at = excluded.ended_at, last_active_at = excluded.last_active_at,
-    first_day = excluded.first_day, last_day = excluded.last_day
+    ended_at = excluded.ended_at, last_started_at = excluded.last_started_at,
+    last_active_at = excluded.last_active_at, first_day = excluded.first_day,
+    last_day = excluded.last_day, terms = excluded.terms
 """

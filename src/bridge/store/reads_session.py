@@ -1,0 +1,239 @@
+"""One session: a page of its threads, and in them what was asked, thought and called."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from bridge.domain.errors import Validation
+from bridge.store.connection import Cursor
+from bridge.store.filters import Filter, InvalidFilter
+from bridge.store.partitions import day_literal, uuid_array
+from bridge.store.reads import with_details
+from bridge.store.reads_json import Interception, TokenUsage, interception_columns
+from bridge.store.reads_sessions import COLUMNS, AmbiguousSession, facts_from, initiators
+from bridge.store.rows import many, none
+from bridge.store.sessions_json import (
+    AgenticAction,
+    SessionDetail,
+    SessionToolCall,
+    Thinking,
+    Thread,
+    TokenSums,
+    TokenSumsByType,
+)
+
+DEFAULT_THREADS = 50
+MAX_THREADS = 200
+MAX_ACTIONS = 2000
+"""Interceptions on one page, however few threads they are in."""
+
+_SNAPSHOT = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+    # Of a partition that has just been filled the planner knows little.
+    "SET LOCAL jit = off; SET LOCAL enable_seqscan = off"
+)
+_SESSION = f"""
+SELECT s.first_day, s.last_day, {COLUMNS}
+FROM aibridge_sessions s
+WHERE s.session_id = %(session)s
+  AND (%(whose)s::uuid[] IS NULL OR s.initiator_id = ANY(%(whose)s::uuid[]))
+  AND (%(cutoff)s::timestamptz IS NULL OR s.last_started_at >= %(cutoff)s)
+LIMIT 2
+"""  # noqa: S608  # constants only
+_ROWS = """
+FROM aibridge_interceptions i
+WHERE i.session_id = %(session)s AND i.initiator_id = %(initiator)s::uuid
+  AND i.day BETWEEN {first} AND {last} AND i.kind = 'intercepted' AND i.ended_at IS NOT NULL
+  AND (%(cutoff)s::timestamptz IS NULL OR i.started_at >= %(cutoff)s)
+"""
+_ROOTS = f"""
+WITH roots AS MATERIALIZED (
+    SELECT coalesce(i.thread_root_id, i.id) AS root {_ROWS} GROUP BY 1
+)
+SELECT r.root, (SELECT count(*) FROM roots),
+       EXISTS (SELECT FROM roots WHERE root = %(edge)s::uuid)
+FROM roots r
+WHERE %(edge)s::uuid IS NULL OR r.root {{comparison}}= %(edge)s::uuid
+ORDER BY r.root {{direction}}
+LIMIT %(limit)s
+"""  # noqa: S608  # constants only
+_ACTIONS = f"""
+SELECT i.day, {interception_columns("i")} {_ROWS}
+  AND coalesce(i.thread_root_id, i.id) = ANY(%(roots)s::uuid[])
+ORDER BY coalesce(i.thread_root_id, i.id), i.id
+LIMIT %(limit)s
+"""
+
+
+async def read_session(
+    cursor: Cursor,
+    session_id: str,
+    *,
+    whose: Filter,
+    limit: int = DEFAULT_THREADS,
+    after_id: UUID | None = None,
+    before_id: UUID | None = None,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+) -> SessionDetail | None:
+    """Return a session with a page of its threads, oldest first; None when it is not there.
+
+    Args:
+        cursor: of a read-only transaction in which nothing was asked yet.
+        session_id: its id.
+        whose: the initiator in it decides between sessions of the same id; nothing else is read.
+        limit: at most so many threads, from 1 to MAX_THREADS.
+        after_id: only threads after this one of the session.
+        before_id: only threads before this one of the session; the latest of them.
+        visible_to: whose sessions may be seen; None for everybody's.
+        cutoff: what began before it is not there any more; None for none.
+
+    Raises:
+        AmbiguousSession: several users have a session of this id.
+        InvalidFilter: `after_id` or `before_id` is no thread of the session, or both are given.
+        StoreUnavailable: not now.
+    """
+    if after_id is not None and before_id is not None:
+        raise _wrong("before_id", "not together with after_id")
+    await none(cursor, _SNAPSHOT)
+    users = await initiators(cursor, whose)
+    if visible_to is not None:
+        users = [visible_to] if users is None or visible_to in users else []
+    params: dict[str, object] = {
+        "session": session_id,
+        "whose": None if users is None else uuid_array(users),
+        "cutoff": cutoff,
+    }
+    rows = await many(cursor, _SESSION, params)
+    if not rows:
+        return None
+    if len(rows) > 1:
+        detail = "say whose is meant, by id or name: several users have a session of this id"
+        problem = Validation(field="initiator", detail=detail)
+        raise AmbiguousSession("Several users have a session of this id.", (problem,))
+    first_day, last_day, *columns = rows[0]
+    members, sums = facts_from(columns)
+    days = {"first": day_literal(first_day), "last": day_literal(last_day)}
+    params["initiator"] = str(members["initiator"].id)
+    edge = after_id or before_id
+    direction = {"comparison": ">", "direction": "ASC"} if before_id is None else {
+        "comparison": "<", "direction": "DESC"}  # fmt: skip
+    # One more on each side: the edge itself, and whether there are more.
+    wanted = {**params, "edge": str(edge) if edge else None, "limit": limit + 2}
+    found = await many(cursor, _ROOTS.format(**days, **direction), wanted)
+    if edge is not None and not (found and found[0][2]):
+        name = "after_id" if after_id else "before_id"
+        raise _wrong(name, f"'{edge}' is not a thread of this session")
+    roots = [row[0] for row in found if row[0] != edge]
+    shown = sorted(roots[:limit])
+    actions, truncated = await _actions(cursor, params, days, shown)
+    threads = tuple(_thread(root, actions[root]) for root in shown if actions[root])
+    extra: Counter[str] = Counter()
+    for each in threads:
+        extra.update(each.token_usage.metadata)
+    members.pop("threads")
+    return SessionDetail(
+        **members,
+        token_usage_summary=_by_type(sums, extra),
+        page_started_at=min((each.started_at for each in threads), default=None),
+        page_ended_at=max((each.ended_at for each in threads if each.ended_at), default=None),
+        threads=threads,
+        thread_count=found[0][1] if found else 0,
+        has_more=len(roots) > limit,
+        truncated=truncated,
+    )
+
+
+async def _actions(
+    cursor: Cursor, params: dict[str, object], days: dict[str, str], roots: Sequence[UUID]
+) -> tuple[dict[UUID, list[Interception]], bool]:
+    """Return the interceptions of each thread, and whether some were left out."""
+    by_root: dict[UUID, list[Interception]] = defaultdict(list)
+    if not roots:
+        return by_root, False
+    wanted = {**params, "roots": uuid_array(roots), "limit": MAX_ACTIONS + 1}
+    rows = await many(cursor, _ACTIONS.format(**days), wanted)
+    for each in await with_details(cursor, rows[:MAX_ACTIONS]):
+        by_root[each.thread_root_id or each.id].append(each)
+    return by_root, len(rows) > MAX_ACTIONS
+
+
+def _thread(root: UUID, interceptions: Sequence[Interception]) -> Thread:
+    first, last = interceptions[0], interceptions[-1]
+    actions = tuple(_action(each) for each in interceptions)
+    sums = _summed(usage for each in interceptions for usage in each.token_usages)
+    return Thread(
+        id=root,
+        prompt=next((each.prompt for each in actions if each.prompt is not None), None),
+        model=first.model,
+        provider=first.provider,
+        provider_name=first.provider_name,
+        credential_kind=first.credential_kind,
+        credential_hint=first.credential_hint,
+        started_at=first.started_at,
+        ended_at=max((each.ended_at for each in actions if each.ended_at), default=None),
+        token_usage=sums,
+        error_type=last.error_type,
+        error_message=last.error_message,
+        status=last.status,
+        agentic_actions=actions,
+    )
+
+
+def _action(each: Interception) -> AgenticAction:
+    prompt = next((found.prompt for found in each.user_prompts), None)
+    return AgenticAction(
+        id=each.id,
+        parent_id=each.thread_parent_id,
+        model=each.model,
+        token_usage=_summed(each.token_usages),
+        thinking=tuple(
+            Thinking(text=thought.content, source=_text(thought.metadata.get("source")))
+            for thought in each.model_thoughts
+        ),
+        tool_calls=tuple(
+            SessionToolCall(
+                **{name: getattr(call, name) for name in SessionToolCall.__struct_fields__}
+            )
+            for call in each.tool_usages
+        ),
+        prompt=prompt,
+        **{
+            name: getattr(each, name)
+            for name in ("provider", "provider_name", "api", "client", "started_at", "ended_at",
+                         "duration_ms", "ttfb_ms", "status", "http_status", "stop_reason",
+                         "error_type", "error_message", "credential_kind", "credential_hint",
+                         "partially_observed")
+        },
+    )  # fmt: skip
+
+
+def _summed(usages: Iterable[TokenUsage]) -> TokenSumsByType:
+    sums: Counter[str] = Counter()
+    extra: Counter[str] = Counter()
+    for usage in usages:
+        sums.update({name: getattr(usage, name) for name in TokenSums.__struct_fields__})
+        extra.update(
+            {
+                name: count
+                for name, count in usage.metadata.items()
+                if isinstance(count, int) and not isinstance(count, bool)
+            }
+        )
+    return _by_type(TokenSums(**sums), extra)
+
+
+def _by_type(sums: TokenSums, extra: Counter[str]) -> TokenSumsByType:
+    members = {name: getattr(sums, name) for name in TokenSums.__struct_fields__}
+    return TokenSumsByType(**members, metadata=dict(extra))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _wrong(field: str, detail: str) -> InvalidFilter:
+    return InvalidFilter((Validation(field=field, detail=detail),))

@@ -1,0 +1,127 @@
+"""Who asks on the management side, and what is written down when others' content is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bridge.auth.audit import change
+from bridge.auth.authentication import (
+    NOT_FOR_MANAGING,
+    NOTHING_SENT_TO_MANAGE,
+    Directory,
+    authenticate,
+)
+from bridge.domain.clock import Clock
+from bridge.domain.errors import BridgeError, Forbidden
+from bridge.domain.identity import Actor, Scope
+from bridge.domain.records import Record
+from bridge.recording.refusals import Refusals
+from bridge.web.addresses import ClientAddresses
+from bridge.web.arrivals import RequestHead
+from bridge.web.site import BridgeRequest
+
+CONTENT_READ = "content.read"
+"""The audit action of reading what somebody else asked or was answered."""
+
+
+class Append(Protocol):
+    """The journal's."""
+
+    def __call__(self, records: list[Record], /) -> object:
+        """Write `records`; raises Unavailable."""
+
+
+class Access:
+    """Lets in whom a token of scope manage names, and keeps account of what they read."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        refusals: Refusals,
+        append: Append,
+        clock: Clock,
+        addresses: ClientAddresses,
+    ) -> None:
+        """Ask nobody yet.
+
+        Args:
+            directory: who knows the tokens.
+            refusals: notes what is refused.
+            append: writes audit records.
+            clock: gives the time.
+            addresses: says where a request comes from.
+        """
+        self._directory = directory
+        self._refusals = refusals
+        self._append = append
+        self._clock = clock
+        self._addresses = addresses
+
+    def manager(self, request: BridgeRequest) -> Actor:
+        """Return who asks.
+
+        Raises:
+            Unauthenticated: there is no good token.
+            Forbidden: it is not for management.
+            Unavailable: nobody can be known yet.
+        """
+        head = head_of(request)
+        actor = None
+        try:
+            actor = authenticate(
+                head.by_name(),
+                self._directory,
+                allow_byok=False,
+                own_headers=(),
+                nothing_sent=NOTHING_SENT_TO_MANAGE,
+            ).actor
+            if actor.scope is not Scope.MANAGE:
+                raise Forbidden(NOT_FOR_MANAGING)
+        except BridgeError as error:
+            path = head.target.partition(b"?")[0].decode("latin-1")
+            self._refusals.note(error, actor=actor, path=path, source=self.source(request))
+            raise
+        return actor
+
+    def content_is_read(
+        self,
+        request: BridgeRequest,
+        actor: Actor,
+        *,
+        target: str,
+        users: Sequence[str],
+        detail: Mapping[str, object],
+    ) -> None:
+        """Write down that `actor` is about to see others' content; what cannot be is not shown.
+
+        Args:
+            request: by which it is read.
+            actor: who reads it.
+            target: the id of what is read, or how many things are.
+            users: names of whose content it is, in any order, repeats allowed.
+            detail: what else says which content it is.
+
+        Raises:
+            Unavailable: the journal takes no records.
+        """
+        row = change(
+            CONTENT_READ,
+            target=target,
+            now=self._clock.seconds(),
+            source=self.source(request),
+            actor=actor,
+            detail={**detail, "users": sorted(set(users))},
+        )
+        self._append([row])
+
+    def source(self, request: BridgeRequest) -> str:
+        """Return the address that `request` comes from."""
+        return self._addresses.of(head_of(request))
+
+
+def head_of(request: BridgeRequest) -> RequestHead:
+    """Return what came before the body."""
+    assert request.head is not None  # noqa: S101 - the channel sets it before the request is made
+    return request.head

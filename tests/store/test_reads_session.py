@@ -1,0 +1,172 @@
+"""Tests for bridge.store.reads_session, on a real server: a session told as it went."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from bridge.domain.records import Record
+from bridge.store.filters import Filter, InvalidFilter
+from bridge.store.reads_session import MAX_ACTIONS, read_session
+from bridge.store.reads_sessions import AmbiguousSession
+from bridge.store.sessions_json import SessionDetail
+from tests.store.journalled import ALICE, BOB, START
+from tests.store.test_reads_sessions import MINUTE, SessionReadsTestCase
+
+
+class Detail(SessionReadsTestCase):
+    """One session."""
+
+    async def read(self, session: str = "s", **options: Any) -> SessionDetail | None:
+        """Return it."""
+        chosen: dict[str, Any] = {
+            "whose": Filter(), "visible_to": None, "cutoff": None, **options
+        }  # fmt: skip
+        return await self.pool.transaction(
+            lambda cursor: read_session(cursor, session, **chosen), read_only=True
+        )
+
+    async def there(self, session: str = "s", **options: Any) -> SessionDetail:
+        """Return it, which is there."""
+        found = await self.read(session, **options)
+        assert found is not None
+        return found
+
+    async def test_threads_hold_what_was_asked_thought_and_called(self) -> None:
+        first = self.maker.thread(3, client_session_id="s", prompt="do it")
+        second = self.maker.whole(START + MINUTE, client_session_id="s", prompt="and that")
+        await self.write(*[record for records in first for record in records], *second)
+
+        found = await self.there()
+
+        self.assertEqual([each.id for each in found.threads], [first[0][0].id, second[0].id])
+        self.assertEqual([each.prompt for each in found.threads], ["do it", "and that"])
+        thread = found.threads[0]
+        self.assertEqual(
+            [(each.id, each.parent_id) for each in thread.agentic_actions],
+            [
+                (first[0][0].id, None),
+                (first[1][0].id, first[0][0].id),
+                (first[2][0].id, first[1][0].id),
+            ],
+        )
+        action = thread.agentic_actions[0]
+        self.assertEqual([each.text for each in action.thinking], ["Let me see."])
+        self.assertEqual([each.source for each in action.thinking], ["thinking"])
+        (call,) = action.tool_calls
+        self.assertEqual((call.tool, call.input), ("get_time", '{"zone": "UTC"}'))
+        self.assertEqual(call.interception_id, action.id)
+        self.assertEqual((action.duration_ms, action.status), (2000, "completed"))
+        self.assertEqual(action.token_usage.output_tokens, 20)
+        self.assertEqual(thread.token_usage.output_tokens, 60)
+        self.assertEqual(found.token_usage_summary.output_tokens, 80)
+        self.assertEqual(thread.started_at, START)
+        self.assertEqual(thread.ended_at, START + timedelta(seconds=22))
+        self.assertEqual((found.thread_count, found.has_more, found.truncated), (2, False, False))
+        self.assertEqual((found.page_started_at, found.page_ended_at),
+                         (START, START + MINUTE + timedelta(seconds=2)))  # fmt: skip
+
+    async def test_extra_types_of_tokens_are_summed(self) -> None:
+        records: list[Record] = []
+        for number in (1, 2):
+            start = self.maker.started(START + number * MINUTE, client_session_id="s")
+            tokens = self.maker.tokens(start, metadata={"audio": 5, "tier": "flex", "yes": True})
+            records += [start, tokens, self.maker.ended(start)]
+        await self.write(*records)
+
+        found = await self.there()
+
+        self.assertEqual(found.token_usage_summary.metadata, {"audio": 10})
+        self.assertEqual(found.threads[0].token_usage.metadata, {"audio": 5})
+
+    async def test_an_error_is_told_and_one_that_was_got_over_is_not_the_threads(self) -> None:
+        start = self.maker.started(client_session_id="s")
+        failed = self.maker.ended(
+            start, status="upstream_error", http_status=529, error_type="overloaded",
+            error_message="Overloaded",
+        )  # fmt: skip
+        await self.write(start, failed)
+
+        (thread,) = (await self.there()).threads
+
+        self.assertEqual((thread.error_type, thread.error_message, thread.status),
+                         ("overloaded", "Overloaded", "upstream_error"))  # fmt: skip
+        self.assertEqual(thread.agentic_actions[0].http_status, 529)
+
+    async def test_pages_of_threads(self) -> None:
+        ids = [await self.ended("s", START + number * MINUTE) for number in range(6)]
+
+        async def page(**options: Any) -> tuple[list[int], bool]:
+            found = await self.there(limit=2, **options)
+            self.assertEqual(found.thread_count, 6)
+            return [ids.index(each.id) for each in found.threads], found.has_more
+
+        self.assertEqual(await page(), ([0, 1], True))
+        self.assertEqual(await page(after_id=ids[1]), ([2, 3], True))
+        self.assertEqual(await page(after_id=ids[3]), ([4, 5], False))
+        self.assertEqual(await page(after_id=ids[5]), ([], False))
+        self.assertEqual(await page(before_id=ids[4]), ([2, 3], True))
+        self.assertEqual(await page(before_id=ids[2]), ([0, 1], False))
+        self.assertEqual(await page(before_id=ids[0]), ([], False))
+
+    async def test_an_edge_that_is_no_thread_of_it_is_told(self) -> None:
+        await self.ended("s")
+        other = await self.ended("t")
+
+        for name in ("after_id", "before_id"):
+            with self.assertRaises(InvalidFilter) as caught:
+                await self.read(**{name: other})
+            self.assertEqual(caught.exception.validations[0].field, name)
+        with self.assertRaises(InvalidFilter):
+            await self.read(after_id=other, before_id=other)
+
+    async def test_sessions_of_the_same_name_never_mix(self) -> None:
+        own = await self.ended("s")
+        others = await self.ended("s", initiator_id=BOB, username="bob")
+
+        async def threads(**options: Any) -> list[UUID]:
+            return [each.id for each in (await self.there(**options)).threads]
+
+        with self.assertRaises(AmbiguousSession) as caught:
+            await self.read()
+        self.assertEqual(caught.exception.validations[0].field, "initiator")
+        self.assertEqual(await threads(visible_to=ALICE), [own])
+        self.assertEqual(await threads(whose=Filter(initiator_id=BOB)), [others])
+        self.assertIsNone(await self.read(visible_to=ALICE, whose=Filter(initiator_id=BOB)))
+
+    async def test_what_is_not_there(self) -> None:
+        await self.ended("s")
+
+        self.assertIsNone(await self.read("t"))
+        self.assertIsNone(await self.read(visible_to=BOB))
+        self.assertIsNone(await self.read(cutoff=START + MINUTE))
+        self.assertIsNone(await self.read(whose=Filter(initiator_name="nobody")))
+
+    async def test_what_retention_has_ended_is_hidden(self) -> None:
+        await self.ended("s", START - timedelta(days=2))
+        kept = await self.ended("s")
+
+        found = await self.there(cutoff=START - timedelta(days=1))
+
+        self.assertEqual([each.id for each in found.threads], [kept])
+        self.assertEqual(found.thread_count, 1)
+
+    async def test_a_page_is_bounded_however_long_its_threads_are(self) -> None:
+        records: list[Record] = []
+        call = None
+        for number in range(MAX_ACTIONS + 5):
+            start = self.maker.started(
+                START + timedelta(milliseconds=number), client_session_id="s",
+                correlating_tool_call_id=call, prompt=None,
+            )  # fmt: skip
+            call = f"call-{number}"
+            records += [start, self.maker.tool(start, call), self.maker.ended(start)]
+        await self.write(*records)
+
+        found = await self.there()
+
+        (thread,) = found.threads
+        self.assertEqual(len(thread.agentic_actions), MAX_ACTIONS)
+        self.assertTrue(found.truncated)
+        self.assertEqual(found.interceptions, MAX_ACTIONS + 5)
