@@ -14,7 +14,7 @@ LONGEST_MODULE = 400
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
-    **dict.fromkeys(("bedrock", "limits"), 7),
+    **dict.fromkeys(("bedrock", "limits", "siem"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "intercept": 5,
     **dict.fromkeys(("policy", "recording"), 4),
@@ -34,6 +34,7 @@ CONFIGURATION_READERS = frozenset(
         "service",
         "lifecycle",
         "database",
+        "siem",
         "status",
         "welcome",
         "cli",

@@ -40,9 +40,11 @@ from bridge.policy.keyring import KeyState
 from bridge.policy.stored_objects import Makers, StoredObjects
 from bridge.recording.recorder import Levels, Recorder
 from bridge.recording.refusals import Refusals
+from bridge.recording.siem import SiemFollower
 from bridge.recording.structured_log import StructuredLog
 from bridge.recording.writer import Writer
 from bridge.retention import Retention
+from bridge.siem import build_siem
 from bridge.status import Status
 from bridge.store.followers import Followers
 from bridge.store.identity import CHANNEL, issued_tokens
@@ -85,6 +87,7 @@ class Bridge:
     writer: Writer
     followers: Followers
     retention: Retention
+    siem: SiemFollower | None
     directory: TokenDirectory
     admission: Admission
     interceptor: Interceptor
@@ -177,8 +180,10 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         addresses=addresses,
         stored=stored,
     )
+    siem = build_siem(settings, database=database, reactor=reactor)
     status = Status(
         settings=settings,
+        siem=siem,
         upstreams=lambda: gateway.upstreams,
         breakers=breakers,
         version=version_text(),
@@ -232,6 +237,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
             pool=database, reactor=reactor, log=structlog.get_logger("bridge.followers")
         ),
         retention=retention,
+        siem=siem,
         directory=directory,
         admission=admission,
         interceptor=interceptor,

@@ -122,6 +122,8 @@ class Lifecycle:
 
     def reload(self, settings: Settings) -> Reloaded:
         """Put a changed configuration in force, without dropping a stream."""
+        if self._bridge.siem is not None:
+            self._bridge.siem.reopen()
         return reload(self._bridge, settings)
 
     def reloaded(self, *, succeeded: bool) -> None:
@@ -151,6 +153,8 @@ class Lifecycle:
             ("close the journal", _as_awaitable(bridge.journal.close())),
         ):
             await _step(name, work, bridge.reactor)
+        if bridge.siem is not None:
+            await _step("stop telling the SIEM", bridge.siem.stop(), bridge.reactor)
         if bridge.demo is not None:
             await _step("stop the demo provider", bridge.demo.stop(), bridge.reactor)
         await _step(
@@ -176,6 +180,8 @@ class Lifecycle:
         bridge.writer.notify()
         bridge.followers.start()
         bridge.retention.start()
+        if bridge.siem is not None:
+            bridge.siem.start()
         _collect_rarely()
         self._on_ready(first)
 

@@ -17,6 +17,7 @@ from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import KeyHealth
 from bridge.recording.refusals import Refusals
+from bridge.recording.siem import SiemFollower
 from bridge.recording.writer import Writer
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.redact import redacted_text
@@ -30,6 +31,7 @@ class Status:
         self,
         *,
         settings: Settings,
+        siem: SiemFollower | None,
         upstreams: Callable[[], Sequence[Upstream]],
         breakers: CircuitBreakers | NoBreakers,
         version: str,
@@ -46,6 +48,7 @@ class Status:
     ) -> None:
         """Keep the parts."""
         self._settings = settings
+        self._siem = siem
         self._upstreams = upstreams
         self._breakers = breakers
         self._version = version
@@ -94,6 +97,7 @@ class Status:
             },
             "journal": self._journal.status(),
             "writer": self._writer.status(),
+            "siem": self._siem.status() if self._siem is not None else None,
             "tokens": {
                 "known": self._directory.count,
                 "confirmed_at": (

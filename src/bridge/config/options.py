@@ -356,6 +356,16 @@ RECORD_THOUGHTS = Option(
     doc="Whether the reasoning that models show is recorded.",
 )
 
+SIEM_FILE = Option(
+    path="siem.file", kind=TEXT, default="", empty=True,
+    doc='File to which every stored record and audit row is appended, as JSON, one object a line; '
+    '"" for none.',
+)
+SIEM_CONTENT = Option(
+    path="siem.content", kind=BOOLEAN, default=True,
+    doc="Whether prompts, tool arguments and thoughts are in that file too.",
+)
+
 # Tokens
 
 TOKEN_DEFAULT_LIFETIME = Option(

@@ -88,6 +88,7 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("The journal", "journal.", "The files in ``data_dir/journal`` that the database gets."),
     ("What is recorded", "record.", "Applied before anything is written."),
     ("Metrics", "metrics.", "They are served at ``/metrics`` of ``operations_listen``."),
+    ("The SIEM", "siem.", "See :doc:`siem`."),
     ("Tokens", "tokens.", ""),
     ("Identity", "auth.", ""),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol, TypeVar
 
+from bridge.store import siem
 from bridge.store.connection import Cursor, Parameters
 from bridge.store.partitions import (
     INTERCEPTIONS,
@@ -227,6 +228,7 @@ async def end(cursor: Cursor, decision: Decision | None) -> int:
         while gone := await none(cursor, _FORGET_SESSIONS, (day, day, _SESSIONS_AT_ONCE)):
             sessions += gone
         await none(cursor, _MARK_SESSIONS, (day,))
+    await siem.forget(cursor, day)
     await none(cursor, _END, {"day": day})
     return sessions
 

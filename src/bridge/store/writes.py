@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.journal.format import JournalLine
-from bridge.store import lineage
+from bridge.store import lineage, siem
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal, ensure_days, uuid_array
 from bridge.store.writes_sql import (
@@ -51,7 +51,14 @@ class _Links(msgspec.Struct, frozen=True):
     provider_tool_call_id: str | None = None
 
 
+class _Identified(msgspec.Struct, frozen=True):
+    """The member of a line that names the record itself."""
+
+    id: str
+
+
 _LINKS = msgspec.json.Decoder(_Links)
+_IDENTIFIED = msgspec.json.Decoder(_Identified)
 
 
 class _Statement(NamedTuple):
@@ -69,6 +76,8 @@ class _Batch:
         self.correlated: dict[date, list[UUID]] = defaultdict(list)
         """Those of `started` that bring the result of a tool call."""
         self.calls: set[str] = set()
+        self.marks: dict[date, list[tuple[str, str, str]]] = defaultdict(list)
+        """Kind, id and interception of each record that a SIEM may want to be told of."""
 
 
 async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
@@ -87,6 +96,9 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
     statements = [each for day, kinds in sorted(batch.bodies.items()) for each in _day(day, kinds)]
     for day, identifiers in sorted(batch.touched.items()):
         statements.append(_over(MARK_SESSIONS, day, identifiers))
+    for day, marks in sorted(batch.marks.items()):
+        params = tuple("{" + ",".join(column) + "}" for column in zip(*marks, strict=True))
+        statements.append(_Statement(siem.MARK.format(day=day_literal(day)), params))
     early = [_over(EARLY_CALLS, day, started) for day, started in sorted(batch.started.items())]
     if early:
         params = tuple(param for each in early for param in each.params)
@@ -111,6 +123,10 @@ def _sorted_out(lines: Sequence[JournalLine]) -> _Batch:
     for line in lines:
         batch.bodies[line.day][line.kind].append(line.body)
         identifier = line.interception_id
+        if line.kind in siem.MARKED_KINDS:
+            record = _IDENTIFIED.decode(line.body).id
+            interception = "NULL" if identifier is None else str(identifier)
+            batch.marks[line.day].append((line.kind, record, interception))
         if identifier is None:
             continue
         batch.touched[line.day].add(identifier)

@@ -309,6 +309,14 @@ OUTDATED = _counter(
     "records_outdated_total", "Records not stored because they were older than the retention."
 )
 WRITING = _gauge("writer_active", "1 in the process that writes to the database, else 0.")
+SIEM_PENDING = _gauge("siem_records_pending", "Stored records that the SIEM was not told of yet.")
+SIEM_AGE = _gauge(
+    "siem_records_pending_oldest_age_seconds",
+    "Since the oldest of them was stored, in seconds; 0 without any.",
+)
+SIEM_WRITING = _gauge(
+    "siem_active", "1 in the process that writes the SIEM's file, 0 in others that may."
+)
 TOKENS_KNOWN = _gauge("auth_tokens_known", "Tokens of users that are known, ended ones included.")
 TOKENS_AGE = _gauge(
     "auth_snapshot_age_seconds",
