@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from bridge.bodies import Body, BodyMemory, BodyProducer
+from bridge.bodies import Body, BodyMemory
 from bridge.domain.errors import Overloaded
 from tests.support.cases import BridgeTestCase
-
-
-class Consumer:
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
 
 
 class BodyTests(BridgeTestCase):
@@ -48,12 +40,3 @@ class BodyTests(BridgeTestCase):
 
         self.assertIsNotNone(error.retry_after)
         self.assertEqual((self.memory.used_bytes, second.size), (6, 0))
-
-    def test_it_is_sent_in_one_write_and_not_kept(self) -> None:
-        consumer = Consumer()
-        producer = BodyProducer(b"1234")
-
-        for _ in range(2):
-            self.successResultOf(producer.startProducing(consumer))  # type: ignore[arg-type]
-
-        self.assertEqual((producer.length, consumer.written), (4, [b"1234", b""]))

@@ -23,7 +23,7 @@ FLOORS = {
     **dict.fromkeys(
         ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
     ),
-    "listening": 1,
+    **dict.fromkeys(("deadlines", "listening", "sending"), 1),
     "domain": 0,
 }
 """First name below `bridge` → floor."""

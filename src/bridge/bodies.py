@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer
-from twisted.web.iweb import IBodyProducer
-from zope.interface import implementer
-
 from bridge.domain.errors import Overloaded
 
 _RETRY_AFTER_SECONDS = 2.0
@@ -99,31 +94,3 @@ class Body:
             self._memory.give_back(len(self.content) or sum(map(len, self._chunks)))
             self._chunks = []
             self.content = b""
-
-
-@implementer(IBodyProducer)
-class BodyProducer:
-    """Sends a body upstream in one write, so that nothing is copied, and forgets it then.
-
-    twisted.web keeps the producer for as long as the answer takes.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        """Send `content`, once."""
-        self._content = content
-        self.length = len(content)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write it all."""
-        content, self._content = self._content, b""
-        consumer.write(content)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """Do nothing: it is all written."""
-
-    def resumeProducing(self) -> None:
-        """Do nothing: it is all written."""
-
-    def stopProducing(self) -> None:
-        """Do nothing: it is all written."""

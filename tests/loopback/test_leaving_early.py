@@ -26,6 +26,7 @@ class LeavingEarlyTests(TestCase):
             first_byte_seconds=5.0,
             keepalive_seconds=0.0,
         )
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.client.close()))
 
     def send(self) -> Deferred[Response]:
         outgoing = Outgoing(method=b"GET", target=b"/v1/models", headers=(), body=b"")

@@ -103,9 +103,7 @@ class Legs:
 
     async def _send(self, attempt: Attempt, outgoing: Outgoing) -> Response | Again:
         try:
-            response = await self.wait_for(
-                Deferred.fromCoroutine(attempt.place.client.send(outgoing))
-            )
+            response = await attempt.place.client.send(outgoing, self.wait_for)
         except BridgeError as e:
             _log.warning(
                 "upstream failed before it answered",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from typing import Protocol as Interface
 
 import msgspec
 import structlog
@@ -21,26 +22,20 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import UNKNOWN_LENGTH, IPolicyForHTTPS
 
-from bridge.bodies import BodyProducer
-from bridge.deferreds import limited
+from bridge.deadlines import Deadlines
 from bridge.domain.errors import (
-    BridgeError,
     UpstreamNotConnected,
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
 from bridge.domain.units import format_duration
-from bridge.upstream.agents import (
-    HIDDEN_ENCODING,
-    NO_COOKIES,
-    ExactAgent,
-    OriginUrl,
-    Pool,
-    SentHeaders,
-    build_client,
-)
+from bridge.upstream.connections import Connection, Connections
+from bridge.upstream.heads import Answer, Sent, request_head
+from bridge.upstream.origin import Origin
 from bridge.upstream.proxy import Proxy
 from bridge.wire.headers import Header
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("bridge.upstream")
 
@@ -82,6 +77,13 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     """Starts the body; call it once."""
 
 
+class WaitFor(Interface):
+    """Waits for a Deferred on somebody's behalf, who may cancel it."""
+
+    def __call__(self, work: Deferred[T], /) -> Awaitable[T]:
+        """Return what `work` brings."""
+
+
 class Unwanted(Protocol):
     """Takes the body of an answer that nobody is to see, by closing its connection."""
 
@@ -117,65 +119,61 @@ class UpstreamClient:
             tls: whom to trust; the platform's certificate authorities when None.
             proxy: through which https is spoken, unless it says otherwise; None for none.
         """
-        self._reactor = reactor
         self._connect_seconds = connect_seconds
         self._first_byte_seconds = first_byte_seconds
-        self._pool = Pool(reactor, keepalive_seconds=keepalive_seconds)
-        self._url = OriginUrl.from_text(f"{origin}/")
-        self._agent = ExactAgent(
-            reactor,
-            origin=f"{origin}/".encode("ascii"),
-            pool=self._pool,
+        self._first_bytes = Deadlines(reactor, first_byte_seconds)
+        self._origin = Origin(
+            origin,
+            reactor=reactor,
             tls=tls if tls is not None else BrowserLikePolicyForHTTPS(),
             connect_seconds=connect_seconds,
             proxy=proxy,
         )
+        self._connections = Connections(
+            endpoint=self._origin.endpoint, clock=reactor, keepalive_seconds=keepalive_seconds
+        )
 
-    async def send(self, outgoing: Outgoing) -> Response:
+    async def send(self, outgoing: Outgoing, wait_for: WaitFor | None = None) -> Response:
         """Send `outgoing` and return the head of the answer.
+
+        Args:
+            outgoing: what is asked.
+            wait_for: waits for what there is to wait for, one thing after the other.
 
         Raises:
             UpstreamUnreachable: no connection, it broke before the answer began, or what came is
                 no answer.
             UpstreamTimedOut: a limit fired; the message says which.
         """
+        wait_for = wait_for or _wait_for
         try:
-            return await self._once(outgoing)
+            return await self._once(outgoing, wait_for)
         except _Stale:
             # Servers close idle connections when they like; this one did as we picked it.
             path = outgoing.target.partition(b"?")[0]  # a key may stand in the query
             _log.debug("idle upstream connection was dead", path=path.decode("latin-1"))
         try:
-            return await self._once(outgoing)
+            return await self._once(outgoing, wait_for)
         except _Stale as e:
             raise _unreachable() from e
 
     async def close(self) -> None:
-        """Close the connections that nobody uses."""
-        await self._pool.closeCachedConnections()
+        """Close the connections that nobody uses, and keep none from now on."""
+        self._first_bytes.close()
+        await self._connections.close()
 
-    async def _once(self, outgoing: Outgoing) -> Response:
-        self._pool.last_reused = False
-        body = outgoing.body
-        sending = build_client(self._agent, outgoing.target).request(
-            outgoing.method.decode("ascii"),
-            self._url,
-            headers=SentHeaders.of(outgoing.headers),
-            data=BodyProducer(body) if body or outgoing.method in _WITH_BODY else None,
-            cookies=NO_COOKIES,
-            allow_redirects=False,
-            unbuffered=True,
-            reactor=self._reactor,
-        )
-        reused = self._pool.last_reused
+    async def _once(self, outgoing: Outgoing, wait_for: WaitFor) -> Response:
+        connection = self._connections.idle()
+        reused = connection is not None
+        limit = _Limit()
+        wait = self._first_bytes.begin(limit.fire)
         try:
-            response = await limited(
-                _cancelled_at_once(sending),
-                self._first_byte_seconds,
-                self._reactor,
-                self._no_first_byte,
-            )
-        except (BridgeError, CancelledError):
+            if connection is None:
+                connection = await wait_for(limit.on(_cancelled_at_once(self._connections.new())))
+            answer = await wait_for(limit.on(self._ask(connection, outgoing)))
+        except CancelledError:
+            if limit.fired:
+                raise self._no_first_byte() from None
             raise
         except (network.TimeoutError, network.TCPTimedOutError) as e:
             raise UpstreamNotConnected(
@@ -186,18 +184,66 @@ class UpstreamClient:
             if reused and not isinstance(e, ValueError) and _before_any_byte(e):
                 raise _Stale from e
             raise _unreachable() from e
-        if response.code not in _STATUSES:
-            response.deliverBody(Unwanted())
+        finally:
+            self._first_bytes.end(wait)
+        if isinstance(answer, Answer):
+            return Response(
+                status=answer.code,
+                phrase=answer.phrase,
+                headers=answer.fields,
+                length=answer.length,
+                deliver=answer.deliver,
+            )
+        if answer.code not in _STATUSES:
+            answer.deliverBody(Unwanted())
             raise UpstreamUnreachable(
                 "The provider's answer is not HTTP: there is no such status as its."
             )
-        return _response_from(response, outgoing.method)
+        return _response_from(answer, outgoing.method)
 
-    def _no_first_byte(self) -> BridgeError:
+    def _ask(self, connection: Connection, outgoing: Outgoing) -> Deferred[Any]:
+        body, method = outgoing.body, outgoing.method
+        persistent = self._connections.persistent
+        head = request_head(
+            method=method,
+            target=outgoing.target,
+            host=self._origin.host,
+            headers=outgoing.headers,
+            length=len(body) if body or method in _WITH_BODY else None,
+            persistent=persistent,
+        )
+        return connection.ask(Sent(method, persistent), head, body)
+
+    def _no_first_byte(self) -> UpstreamTimedOut:
         return UpstreamTimedOut(
             "The provider did not begin to answer within "
             f"{format_duration(self._first_byte_seconds)} (limits.first_byte)."
         )
+
+
+class _Limit:
+    """Cancels what is being waited for when it fires."""
+
+    __slots__ = ("_work", "fired")
+
+    def __init__(self) -> None:
+        self.fired = False
+        self._work: Deferred[Any] | None = None
+
+    def on(self, work: Deferred[T]) -> Deferred[T]:
+        """Return `work`, which is waited for from now on."""
+        self._work = work
+        return work
+
+    def fire(self) -> None:
+        """Cancel it."""
+        self.fired = True
+        if self._work is not None:
+            self._work.cancel()
+
+
+async def _wait_for(work: Deferred[T]) -> T:
+    return await work
 
 
 _STATUSES = range(200, 600)
@@ -217,14 +263,14 @@ def _before_any_byte(error: BaseException) -> bool:
     return isinstance(error, ResponseNeverReceived | RequestTransmissionFailed | RequestNotSent)
 
 
-def _cancelled_at_once(sending: Deferred[Any]) -> Deferred[Any]:
+def _cancelled_at_once(sending: Deferred[T]) -> Deferred[T]:
     """Return a Deferred with `sending`'s result that fails with CancelledError when cancelled.
 
-    Twisted has other words for it: an unknown host name, a failed connection, a broken answer.
+    Twisted has other words for it: an unknown host name, a failed connection.
     """
     cancelled = False
 
-    def cancel(_: Deferred[Any]) -> None:
+    def cancel(_: Deferred[T]) -> None:
         nonlocal cancelled
         cancelled = True
         sending.cancel()
@@ -233,20 +279,17 @@ def _cancelled_at_once(sending: Deferred[Any]) -> Deferred[Any]:
         if not cancelled:
             outer.callback(result)
 
-    outer: Deferred[Any] = Deferred(cancel)
+    outer: Deferred[T] = Deferred(cancel)
     sending.addBoth(settle)
     return outer
 
 
 def _response_from(response: Any, method: bytes) -> Response:
-    headers: list[Header] = []
-    for name, values in response.headers.getAllRawHeaders():
-        lower = name.lower()
-        if lower == b"content-encoding":
-            continue  # treq's own, empty
-        if lower == HIDDEN_ENCODING:
-            lower = b"content-encoding"
-        headers.extend((lower, value) for value in values)
+    headers: list[Header] = [
+        (name.lower(), value)
+        for name, values in response.headers.getAllRawHeaders()
+        for value in values
+    ]
     # Twisted reads no body after a HEAD and keeps no length either: better none than a wrong one.
     unknown = method == b"HEAD" or response.length == UNKNOWN_LENGTH
     return Response(

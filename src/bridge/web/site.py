@@ -24,8 +24,8 @@ from twisted.web.server import Request, Site
 
 from bridge.bodies import Body, BodyMemory
 from bridge.domain.errors import BridgeError
+from bridge.sending import Sender
 from bridge.web.arrivals import Arrival, Gate, Refusal, RequestHead, too_large
-from bridge.web.sending import Sender
 
 KEEPALIVE_SECONDS = 75.0
 """How long a client's connection may be quiet between requests; load balancers expect over 60."""

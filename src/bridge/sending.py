@@ -1,4 +1,4 @@
-"""Sending: what a client is to get leaves at once where nothing waits before it.
+"""Sending: what is to be sent leaves at once where nothing waits before it.
 
 Twisted puts every write into a buffer, asks the reactor for a turn, and sends in that: for an event
 of a stream that is two changes of the poll set and one more turn than the `send` itself needs.
@@ -37,6 +37,7 @@ class Sender:
             if sent == len(data):
                 return
             if isinstance(sent, int):
-                data = data[sent:]
+                transport.write(memoryview(data)[sent:])
+                return
             # Anything else is a lost connection, which the transport finds again by itself.
         transport.write(data)
