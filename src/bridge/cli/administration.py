@@ -59,3 +59,9 @@ def shown_time(at: datetime | None) -> str:
 def shown_json(value: object) -> bytes:
     """Return `value` as readable JSON."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: command lines to copy."""
+    # The first character keeps click from filling the paragraph.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

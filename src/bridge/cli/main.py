@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Who was refused, read another's content, or changed something.",
     "config": "What is configured, and whether it can be used.",
     "db": "The database: its schema and its state.",
+    "doctor": "Whether everything that the bridge needs is as it should be.",
     "interceptions": "The requests that were recorded.",
     "journal": "The records on disk that the database gets.",
     "reload": "Have the running bridge read its configuration again.",

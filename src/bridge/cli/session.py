@@ -116,17 +116,27 @@ def run_with_store(
     Raises:
         StoreError: the database cannot be used.
     """
-    _act_as_owner(settings[options.DATA_DIR])
+    act_as_owner(settings[options.DATA_DIR])
+    return run_in_reactor(
+        lambda reactor: with_store(reactor, settings, work, schema_ready=schema_ready)
+    )
+
+
+def run_in_reactor(work: Callable[[Any], Coroutine[Any, Any, T]], *, level: str = "warning") -> T:
+    """Run `work` in a reactor of its own, which it is given, and return what it returns.
+
+    Args:
+        work: cancelled when the process is to end, and waited for.
+        level: the least severe messages that are shown.
+    """
     outcome: list[T] = []
     failure: list[BaseException] = []
 
     async def main(reactor: Any) -> None:
         streams = configure(
-            log_human="/dev/stderr", log_json="", level="warning", clock=reactor, cache=False
+            log_human="/dev/stderr", log_json="", level=level, clock=reactor, cache=False
         )
-        running = Deferred.fromCoroutine(
-            with_store(reactor, settings, work, schema_ready=schema_ready)
-        )
+        running = Deferred.fromCoroutine(work(reactor))
         over: Deferred[None] = Deferred()
 
         def interrupted() -> Deferred[None] | None:
@@ -233,7 +243,7 @@ def _migrated(pool: Pool) -> Coroutine[Any, Any, None]:
     return work()
 
 
-def _act_as_owner(data_dir: Path) -> None:
+def act_as_owner(data_dir: Path) -> None:
     """Give up root's rights where the bridge has none: it could not read files that root makes.
 
     The real user id stays, so that the audit log can tell who it was.

@@ -1,0 +1,230 @@
+"""`aibridge doctor`: every kind of trouble has its sentence and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from email.utils import formatdate
+from typing import Any
+
+import yaml
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from bridge.journal.directory import WRITER_LOCK_NAME, try_lock
+from bridge.journal.files import private_directory
+from tests.cli.process import ProcessCase
+from tests.support.fakes import FakeUpstream, Send, unused_port
+
+KEY = "sk-" + "a1" * 20
+
+
+def answer(status: str, *, ahead_seconds: float = 0.0) -> bytes:
+    """Return an answer whose sender's clock is ahead."""
+    date = formatdate(float(reactor.seconds()) + ahead_seconds, usegmt=True)  # type: ignore[attr-defined]
+    return f"HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+
+
+class DoctorTests(ProcessCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        private_directory(self.data_dir)
+        self.port = unused_port()
+        self.settings: dict[str, Any] = {
+            "listen": f"tcp:{self.port}:interface=127.0.0.1",
+            "operations_listen": "",
+            "aibridge": {"providers": []},
+        }
+
+    async def examined(
+        self, *arguments: str, expected: int = 0, **environment: str
+    ) -> dict[str, dict[str, str]]:
+        """Return what the doctor finds, by what was looked at."""
+        config = self.directory / "bridge.yaml"
+        config.write_text(yaml.safe_dump(self.settings))
+        out, _ = await self.call(
+            *("--config", str(config), "doctor", "--json", *arguments),
+            expected=expected,
+            **environment,
+        )
+        found = json.loads(out)
+        self.assertEqual(found["ok"], expected == 0)
+        return {each["check"]: each for each in found["checks"]}
+
+    async def upstream(self, *answers: bytes) -> FakeUpstream:
+        upstream = FakeUpstream(reactor, [Send(each) for each in answers])
+        await upstream.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(_stopped(upstream)))
+        return upstream
+
+    def provider(self, port: int, *keys: str, **more: Any) -> None:
+        """Configure one more provider on loopback."""
+        self.settings["aibridge"]["providers"].append(
+            {
+                "name": f"p{len(self.settings['aibridge']['providers'])}",
+                "type": "openai",
+                "base_url": f"http://127.0.0.1:{port}/v1",
+                "keys": list(keys),
+                **more,
+            }
+        )
+
+    async def test_all_is_well(self) -> None:
+        upstream = await self.upstream(answer("200 OK"))
+        self.provider(upstream.port, KEY)
+
+        found = await self.examined()
+
+        self.assertEqual(
+            {check: each["state"] for check, each in found.items()},
+            {
+                "configuration": "ok",
+                "data directory": "ok",
+                "disk space": found["disk space"]["state"],
+                "journal": "ok",
+                "known tokens": "warning",
+                "open files": found["open files"]["state"],
+                f"listen {self.settings['listen']}": "ok",
+                "database": "ok",
+                "clock against the database": "ok",
+                "provider p0": "ok",
+            },
+        )
+        (request,) = upstream.requests
+        self.assertEqual(request.header(b"authorization"), b"Bearer " + KEY.encode())
+        self.assertEqual(request.target, b"/v1/models")
+
+    async def test_a_refused_key_is_named_by_its_hint_only(self) -> None:
+        upstream = await self.upstream(answer("401 Unauthorized"))
+        self.provider(upstream.port, KEY)
+
+        found = await self.examined(expected=1)
+
+        self.assertEqual(found["provider p0"]["state"], "failed")
+        self.assertIn("refuses the key", found["provider p0"]["says"])
+        self.assertIn("reload", found["provider p0"]["advice"])
+        self.assertNotIn(KEY, json.dumps(found))
+
+    async def test_a_provider_out_of_reach(self) -> None:
+        self.provider(unused_port(), KEY)
+        self.provider(1, base_url="https://nowhere.invalid/v1", keys=[KEY])
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("Nobody listens", found["provider p0"]["says"])
+        self.assertIn("name in https://nowhere.invalid is not known", found["provider p1"]["says"])
+
+    async def test_a_provider_that_speaks_no_tls(self) -> None:
+        upstream = await self.upstream(answer("200 OK"))
+        self.provider(1, base_url=f"https://127.0.0.1:{upstream.port}/v1", keys=[KEY])
+
+        found = await self.examined(expected=1)
+
+        self.assertEqual(found["provider p0"]["state"], "failed")
+
+    async def test_a_provider_without_a_key_is_only_reached(self) -> None:
+        upstream = await self.upstream(answer("401 Unauthorized"))
+        self.provider(upstream.port)
+
+        found = await self.examined()
+
+        self.assertEqual(found["provider p0"]["state"], "ok")
+        self.assertIn("bring their own keys", found["provider p0"]["says"])
+        self.assertIsNone(upstream.requests[0].header(b"authorization"))
+
+    async def test_offline_asks_no_provider(self) -> None:
+        upstream = await self.upstream(answer("200 OK"))
+        self.provider(upstream.port, KEY)
+
+        found = await self.examined("--offline")
+
+        self.assertNotIn("provider p0", found)
+        self.assertEqual(upstream.requests, [])
+
+    async def test_a_clock_that_is_wrong(self) -> None:
+        upstream = await self.upstream(answer("200 OK", ahead_seconds=3600))
+        self.provider(upstream.port, KEY)
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("s behind", found["clock against provider p0"]["says"])
+
+    async def test_a_configuration_that_cannot_be_used(self) -> None:
+        self.settings["listen"] = "tcp:1:interface=127.0.0.1"
+        self.settings["no_such_option"] = True
+
+        found = await self.examined(expected=1)
+
+        self.assertEqual(list(found), ["configuration"])
+        self.assertIn("no_such_option", found["configuration"]["says"])
+
+    async def test_a_database_that_is_away(self) -> None:
+        nowhere = f"postgresql://nobody:secret@127.0.0.1:{unused_port()}/none"
+
+        found = await self.examined(expected=1, AIBRIDGE_DATABASE=nowhere)
+
+        self.assertEqual(found["database"]["state"], "failed")
+        self.assertNotIn("secret", json.dumps(found))
+
+    async def test_an_embedded_database_before_the_first_start(self) -> None:
+        found = await self.examined(AIBRIDGE_DATABASE="embedded")
+
+        self.assertEqual(found["database"]["state"], "warning")
+
+    async def test_others_may_enter_the_data_directory(self) -> None:
+        self.data_dir.chmod(0o755)
+
+        found = await self.examined(expected=1)
+
+        self.assertEqual(found["data directory"]["state"], "failed")
+        self.assertIn("chmod", found["data directory"]["advice"])
+
+    async def test_a_port_that_another_program_has(self) -> None:
+        self.hold_port()
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("Another program", found[f"listen {self.settings['listen']}"]["says"])
+
+    async def test_a_port_that_the_running_bridge_has(self) -> None:
+        self.hold_port()
+        private_directory(self.data_dir / "journal")
+        claim = try_lock(self.data_dir / "journal" / WRITER_LOCK_NAME)
+        assert claim is not None
+        self.addCleanup(claim.release)
+
+        found = await self.examined()
+
+        self.assertIn("running bridge", found[f"listen {self.settings['listen']}"]["says"])
+
+    async def test_a_snapshot_that_was_altered(self) -> None:
+        snapshot = self.data_dir / "tokens.snapshot"
+        snapshot.write_bytes(b"aibridge-tokens-1 0000\n{}")
+        snapshot.chmod(0o600)
+
+        found = await self.examined()
+
+        self.assertIn("cut or altered", found["known tokens"]["says"])
+
+    async def test_a_siem_file_in_a_directory_that_is_not_there(self) -> None:
+        self.settings["siem"] = {"file": str(self.directory / "gone" / "events.jsonl")}
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("does not exist", found["SIEM file"]["says"])
+
+    async def test_people_read_sentences_with_what_to_do(self) -> None:
+        self.data_dir.chmod(0o755)
+
+        out, _ = await self.call("doctor", "--offline", expected=1)
+
+        self.assertIn(f"FAIL  data directory: Others may enter or read {self.data_dir}.\n", out)
+        self.assertIn(f"      chmod go= {self.data_dir}\n", out)
+
+    def hold_port(self) -> None:
+        listening = socket.create_server(("127.0.0.1", self.port))
+        self.addCleanup(listening.close)
+
+
+async def _stopped(upstream: FakeUpstream) -> None:
+    await upstream.stop()
