@@ -68,7 +68,7 @@ class ManagementTestCase(StoreTestCase):
         self.cutoff: datetime | None = None
         self.not_ready: str | None = None
         real: Any = reactor
-        management = Management(
+        self.management = Management(
             directory=Tokens(),
             pool=self.pool,
             cutoff=lambda: self.cutoff,
@@ -79,7 +79,7 @@ class ManagementTestCase(StoreTestCase):
             addresses=ClientAddresses(behind_proxy=False),
         )
         site = BridgeSite(
-            resource=management.app.resource(),
+            resource=self.management.app.resource(),
             gate=Everybody(),
             memory=BodyMemory(limit_bytes=100_000),
             limits=SiteLimits(

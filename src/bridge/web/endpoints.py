@@ -1,9 +1,9 @@
 """Endpoints of the management API, each declared once: route, parameters, answer, errors.
 
-From the declaration come the route under every prefix, the check of the query, and the OpenAPI
-description (`web.openapi`). To add one, write a coroutine that takes an `Asked` and returns a
-msgspec value (or bytes, after setting its own headers), and add an `Endpoint` for it to the list
-in `web.management`.
+From the declaration come the route under every prefix, the check of query and body, and the
+OpenAPI description (`web.openapi`). To add one, write a coroutine that takes an `Asked` and
+returns a msgspec value (or bytes, after setting its own headers), and add an `Endpoint` for it to
+the list in `web.management`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from bridge.domain.errors import Forbidden, InvalidRequest, Validation
+import msgspec
+
+from bridge.domain.errors import BadRequest, Forbidden, InvalidRequest, Validation
 from bridge.domain.identity import Actor, Role
 from bridge.web.access import Access
 from bridge.web.router import Router
@@ -35,6 +37,14 @@ class Parameter:
     where: Literal["query", "path"] = "query"
     with_slashes: bool = False
     """Only in a path: the value is the rest of it, slashes included."""
+    decides: bool = False
+    """Without it the answer may be a 409: several users have what is asked for."""
+
+    @property
+    def longest(self) -> int | None:
+        """How many characters the value may have; None for any number."""
+        most = self.schema.get("maxLength")
+        return most if isinstance(most, int) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,8 @@ class Asked:
     """Values of the parameters in the path."""
     query: Mapping[str, str]
     """Values of those in the query that were given."""
+    body: Any = None
+    """Of the type that the endpoint takes; None where it takes none."""
 
     @property
     def visible_to(self) -> UUID | None:
@@ -83,9 +95,12 @@ class Asked:
         if not text:
             return None
         try:
-            return UUID(text)
+            found: UUID | None = UUID(text)
         except ValueError:
-            raise wrong(name, f"{text[:64]!r} is not a UUID") from None
+            found = None
+        if found is None or str(found) != text.lower():  # UUID takes other forms too
+            raise wrong(name, f"{text[:64]!r} is not a UUID")
+        return found
 
     def _number(self, name: str, most: int, least: str) -> int:
         text = self.text(name)
@@ -112,6 +127,8 @@ class Endpoint:
     """A type that msgspec knows, of the JSON that is answered."""
     parameters: Sequence[Parameter] = ()
     method: str = "GET"
+    takes: type | None = None
+    """Type of the JSON in the request's body; None for no body."""
     roles: frozenset[Role] = frozenset()
     """Only for users who have one of them; empty for everybody."""
     not_found: str = ""
@@ -133,6 +150,10 @@ def limit(default: int, most: int) -> Parameter:
     return Parameter(name="limit", description=LIMIT, schema=schema)
 
 
+UUID_OR_NOTHING: Mapping[str, object] = {
+    "anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]
+}
+"""Schema of an id in the query."""
 OFFSET = Parameter(
     name="offset",
     description="So many are left out first. Asking for what comes after the last one is faster.",
@@ -162,8 +183,14 @@ def _handler(app: Router, access: Access, endpoint: Endpoint) -> Callable[..., A
         if endpoint.roles and not endpoint.roles & actor.roles:
             names = " or ".join(sorted(role.value for role in endpoint.roles))
             raise Forbidden(f"This is for users with the role {names}.")
-        query = _query(request, endpoint)
-        found = await endpoint.answer(Asked(request=request, actor=actor, path=path, query=query))
+        asked = Asked(
+            request=request,
+            actor=actor,
+            path=path,
+            query=_query(request, endpoint),
+            body=_body(request, endpoint),
+        )
+        found = await endpoint.answer(asked)
         return found if isinstance(found, bytes) else app.json(request, found)
 
     handler.__name__ = endpoint.name
@@ -172,7 +199,7 @@ def _handler(app: Router, access: Access, endpoint: Endpoint) -> Callable[..., A
 
 def _query(request: BridgeRequest, endpoint: Endpoint) -> Mapping[str, str]:
     """Return what is asked, or say everything that is wrong with it."""
-    known = [each.name for each in endpoint.parameters if each.where == "query"]
+    known = {each.name: each for each in endpoint.parameters if each.where == "query"}
     args: Mapping[bytes, list[bytes]] = request.args
     problems: list[Validation] = []
     found: dict[str, str] = {}
@@ -189,6 +216,24 @@ def _query(request: BridgeRequest, endpoint: Endpoint) -> Mapping[str, str]:
                 found[name] = values[0].decode("utf-8")
             except UnicodeDecodeError:
                 problems.append(Validation(field=name, detail="must be UTF-8"))
+                continue
+            most = known[name].longest
+            if most is not None and len(found[name]) > most:
+                problems.append(Validation(field=name, detail=f"longer than {most} characters"))
     if problems:
         raise InvalidRequest("The query cannot be read.", problems)
     return found
+
+
+def _body(request: BridgeRequest, endpoint: Endpoint) -> object:
+    """Return what the body says.
+
+    Raises:
+        BadRequest: it is not what the endpoint takes; the sentence says where.
+    """
+    if endpoint.takes is None:
+        return None
+    try:
+        return msgspec.json.decode(request.body.content, type=endpoint.takes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body cannot be read: {error}") from None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 
 from bridge.auth.authentication import Directory
 from bridge.domain.clock import Clock
 from bridge.recording.refusals import Refusals
 from bridge.web.access import Access, Append
 from bridge.web.addresses import ClientAddresses
-from bridge.web.endpoints import serve
+from bridge.web.endpoints import Asked, Endpoint, serve
 from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
 from bridge.web.management_interceptions import InterceptionEndpoints, Transactions
 from bridge.web.management_sessions import SessionEndpoints
+from bridge.web.openapi import description
 from bridge.web.router import Router
 
 
@@ -50,8 +52,27 @@ class Management:
         )
         self.app = Router()
         Health(not_ready=not_ready).serve_on(self.app)
-        self.endpoints = (
+        self.endpoints: tuple[Endpoint, ...] = (
             *InterceptionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *SessionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
         )
+        self.endpoints += (self._described(),)
         serve(self.app, self.access, self.endpoints, PREFIXES)
+
+    @cached_property
+    def _description(self) -> dict[str, object]:
+        return description(self.endpoints, PREFIXES)
+
+    def _described(self) -> Endpoint:
+        """Return the endpoint that describes the others, and itself."""
+
+        async def answer(asked: Asked) -> dict[str, object]:  # noqa: ARG001 - all are told the same
+            return self._description
+
+        return Endpoint(
+            name="openapi",
+            path="/openapi.json",
+            summary="This description.",
+            answer=answer,
+            returns=dict[str, object],
+        )

@@ -13,7 +13,7 @@ from bridge.store.filters import page_id, parse
 from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
 from bridge.store.reads_json import Interception, InterceptionList, InterceptionWithLegs
 from bridge.web.access import Access
-from bridge.web.endpoints import Asked, Endpoint, Parameter, limit
+from bridge.web.endpoints import UUID_OR_NOTHING, Asked, Endpoint, Parameter, limit
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _LIST_PARAMETERS = (
     Parameter(
         name="after_id",
         description="The last id of the page before.",
-        schema={"type": "string", "format": "uuid"},
+        schema=UUID_OR_NOTHING,
     ),
 )
 

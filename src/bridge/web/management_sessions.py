@@ -14,11 +14,10 @@ from bridge.store.reads_session import DEFAULT_THREADS, MAX_THREADS, read_sessio
 from bridge.store.reads_sessions import DEFAULT_LIMIT, MAX_LIMIT, After, list_sessions
 from bridge.store.sessions_json import SessionDetail, SessionList
 from bridge.web.access import Access
-from bridge.web.endpoints import OFFSET, Asked, Endpoint, Parameter, limit, wrong
+from bridge.web.endpoints import OFFSET, UUID_OR_NOTHING, Asked, Endpoint, Parameter, limit, wrong
 from bridge.web.management_interceptions import SEARCH, Transactions
 
 _NOTHING = "Session not found."
-_UUID = {"type": "string", "format": "uuid"}
 _LIST_PARAMETERS = (
     Parameter(
         name="q",
@@ -39,7 +38,8 @@ _LIST_PARAMETERS = (
         name="after_initiator_id",
         description="The id of that session's initiator. Needed only where several users have "
         "sessions of the same id (409 otherwise), and never wrong.",
-        schema=_UUID,
+        schema=UUID_OR_NOTHING,
+        decides=True,
     ),
 )
 _ONE_PARAMETERS = (
@@ -55,14 +55,17 @@ _ONE_PARAMETERS = (
         description="Whose session: id, name or me. Needed only where several users that the "
         "caller may see have sessions of the same id (409 otherwise).",
         schema={"type": "string"},
+        decides=True,
     ),
     limit(DEFAULT_THREADS, MAX_THREADS),
     Parameter(
         name="after_id",
         description="Only threads after this one; not together with before_id.",
-        schema=_UUID,
+        schema=UUID_OR_NOTHING,
     ),
-    Parameter(name="before_id", description="The latest threads before this one.", schema=_UUID),
+    Parameter(
+        name="before_id", description="The latest threads before this one.", schema=UUID_OR_NOTHING
+    ),
 )
 _FACETS: Sequence[tuple[str, Facet, str]] = (
     ("models", "model", "Models that were asked for."),
