@@ -1,0 +1,107 @@
+"""Fills a database with made-up records, and has our own followers derive the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from benchmarks import store_rows
+from bridge.store import sessions, usage
+from bridge.store.connection import Cursor
+from bridge.store.partitions import day_literal, ensure_days
+from bridge.store.pool import Pool
+from bridge.store.rebuild import mark_day
+from bridge.store.rows import none
+
+_MARKS_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much there is to be; prompts as many as interceptions, 1.5 token rows and legs for
+    each, 3 tool calls, half a thought."""
+
+    interceptions: int = 2_000_000
+    days: int = 60
+    users: int = 500
+    models: int = 40
+    clients: int = 12
+    providers: int = 6
+
+
+async def fill(
+    pool: Pool, size: Size, *, last: date, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Store made-up records in a database that has none, and derive what follows from them.
+
+    Args:
+        pool: on a migrated database.
+        size: how much.
+        last: the last of the days.
+        say: told how far it is.
+    """
+    began = time.monotonic()
+    days = [last - timedelta(days=back) for back in reversed(range(size.days))]
+    await pool.transaction(lambda cursor: ensure_days(cursor, days), statement_seconds=0)
+    await pool.transaction(lambda cursor: _prepare(cursor, size))
+    for number, day in enumerate(days):
+        await pool.transaction(
+            lambda cursor, number=number, day=day: _day(cursor, size, number, day),  # type: ignore[misc]  # bound at once
+            statement_seconds=0,
+        )
+        say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
+    await pool.transaction(lambda cursor: none(cursor, "DROP TABLE bench_sentences"))
+    await pool.outside_transaction("VACUUM ANALYZE")
+    for day in days:
+        await pool.transaction(
+            lambda cursor, day=day: mark_day(cursor, day),  # type: ignore[misc]  # bound at once
+            statement_seconds=0,
+        )
+    await derive(pool, say=say)
+    await pool.outside_transaction("VACUUM ANALYZE")
+    say(f"all derived, {time.monotonic() - began:.0f} s")
+
+
+async def derive(pool: Pool, *, say: Callable[[str], None] = lambda _: None) -> None:
+    """Let the followers work until nothing is marked any more."""
+    for name, follow in (("sessions", sessions.follow), ("usage", usage.follow)):
+        began = time.monotonic()
+        count = 0
+        while True:
+            done = await pool.transaction(
+                lambda cursor, follow=follow: follow(cursor, marks=_MARKS_AT_ONCE),  # type: ignore[misc]  # bound at once
+                statement_seconds=0,
+            )
+            count += done.marks
+            if not done.marks:
+                break
+            say(f"{name}: {count} marks, {time.monotonic() - began:.0f} s")
+
+
+async def _prepare(cursor: Cursor, size: Size) -> None:
+    await none(cursor, store_rows.USERS, {"users": size.users})
+    await none(cursor, store_rows.VOCABULARY)
+
+
+async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:
+    first = size.interceptions * number // size.days
+    count = size.interceptions * (number + 1) // size.days - first
+    await none(
+        cursor,
+        store_rows.DAY.format(
+            day=day_literal(day),
+            day_number=number,
+            first=first,
+            count=count,
+            rare_every=max(size.interceptions // store_rows.RARE_ROWS, 8),
+            users=size.users,
+            clients=size.clients,
+            providers=size.providers,
+            models=size.models,
+        ),
+    )
+    for sql in store_rows.RECORDS:
+        await none(cursor, sql.format(day=day_literal(day)))
+    await none(cursor, "DROP TABLE bench_day")
