@@ -20,8 +20,11 @@ _MARKS_AT_ONCE = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much there is to be; prompts as many as interceptions, 1.5 token rows and legs for
-    each, 3 tool calls, half a thought."""
+    """How much there is to be.
+
+    There are as many prompts as interceptions, 1.5 token rows and legs for each, 3 tool calls and
+    half a thought.
+    """
 
     interceptions: int = 2_000_000
     days: int = 60
@@ -44,8 +47,7 @@ async def fill(
     """
     began = time.monotonic()
     days = [last - timedelta(days=back) for back in reversed(range(size.days))]
-    await pool.transaction(lambda cursor: ensure_days(cursor, days), statement_seconds=0)
-    await pool.transaction(lambda cursor: _prepare(cursor, size))
+    await pool.transaction(lambda cursor: _prepare(cursor, size), statement_seconds=0)
     for number, day in enumerate(days):
         await pool.transaction(
             lambda cursor, number=number, day=day: _day(cursor, size, number, day),  # type: ignore[misc]  # bound at once
@@ -53,12 +55,7 @@ async def fill(
         )
         say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
     await pool.transaction(lambda cursor: none(cursor, "DROP TABLE bench_sentences"))
-    await pool.outside_transaction("VACUUM ANALYZE")
-    for day in days:
-        await pool.transaction(
-            lambda cursor, day=day: mark_day(cursor, day),  # type: ignore[misc]  # bound at once
-            statement_seconds=0,
-        )
+    await pool.outside_transaction("ANALYZE")
     await derive(pool, say=say)
     await pool.outside_transaction("VACUUM ANALYZE")
     say(f"all derived, {time.monotonic() - began:.0f} s")
@@ -86,6 +83,8 @@ async def _prepare(cursor: Cursor, size: Size) -> None:
 
 
 async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:
+    # In the same transaction: a server without replicas then writes no log of the rows.
+    await ensure_days(cursor, [day])
     first = size.interceptions * number // size.days
     count = size.interceptions * (number + 1) // size.days - first
     await none(
@@ -105,3 +104,4 @@ async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:
     for sql in store_rows.RECORDS:
         await none(cursor, sql.format(day=day_literal(day)))
     await none(cursor, "DROP TABLE bench_day")
+    await mark_day(cursor, day)

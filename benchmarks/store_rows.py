@@ -52,7 +52,7 @@ FROM generate_series(0, {SENTENCES - 1}) s
 CROSS JOIN generate_series(0, 14) w
 CROSS JOIN LATERAL (SELECT {_one_of("20000", _draw("s * 100 + w", 3), 3.0)} AS v) drawn
 GROUP BY s
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 _IDENTIFIER = (
     "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' "
@@ -88,7 +88,7 @@ SELECT g, at, id, session, user_n, client_n, provider_n, model_n, rare, fate,
        first_value(id) OVER (PARTITION BY session, position / {_THREAD_LENGTH} ORDER BY g) AS root,
        lag(id) OVER (PARTITION BY session, position / {_THREAD_LENGTH} ORDER BY g) AS parent
 FROM told
-"""  # noqa: E501, S608  # constants only
+"""  # noqa: E501  # constants only
 
 INTERCEPTIONS = f"""
 INSERT INTO aibridge_interceptions
@@ -115,7 +115,7 @@ SELECT b.id, {{day}}, 'intercepted', {_USER_ID.format(n="b.user_n")}, 'user' || 
        CASE WHEN b.fate >= 0.94 THEN 'server_error' END,
        CASE WHEN b.fate >= 0.94 THEN 'The upstream broke off.' END, b.fate > 0.999
 FROM bench_day b
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 PROMPTS = f"""
 INSERT INTO aibridge_user_prompts
@@ -127,7 +127,7 @@ SELECT b.id, b.id, 1, {{day}}, 'msg_' || b.id,
 FROM bench_day b
 JOIN bench_sentences one ON one.n = {_one_of(str(SENTENCES), _draw("b.g", 21), 1.0)}
 JOIN bench_sentences two ON two.n = {_one_of(str(SENTENCES), _draw("b.g", 22), 2.0)}
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 TOKENS = f"""
 INSERT INTO aibridge_token_usages
@@ -138,7 +138,7 @@ SELECT {_IDENTIFIER.format(at="b.at", n="'t' || b.g || '.' || k")}, b.id, k, {{d
        '{{{{"service_tier": "standard"}}}}', b.at
 FROM bench_day b
 CROSS JOIN LATERAL generate_series(1, 1 + (b.g % 2)::int) k
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 LEGS = f"""
 INSERT INTO aibridge_legs
@@ -150,7 +150,7 @@ SELECT {_IDENTIFIER.format(at="b.at", n="'l' || b.g || '.' || k")}, b.id, k, {{d
        'completed'
 FROM bench_day b
 CROSS JOIN LATERAL generate_series(1, 1 + (b.g % 2)::int) k
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 TOOLS = f"""
 INSERT INTO aibridge_tool_usages
@@ -164,7 +164,7 @@ SELECT {_IDENTIFIER.format(at="b.at", n="'u' || b.g || '.' || k")}, b.id, k, {{d
 FROM bench_day b
 CROSS JOIN LATERAL generate_series(1, (b.g % 7)::int) k
 JOIN bench_sentences s ON s.n = {_one_of(str(SENTENCES), _draw("b.g * 8 + k", 23), 2.0)}
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 THOUGHTS = f"""
 INSERT INTO aibridge_model_thoughts
@@ -174,6 +174,6 @@ SELECT {_IDENTIFIER.format(at="b.at", n="'m' || b.g")}, b.id, 1, {{day}},
 FROM bench_day b
 JOIN bench_sentences s ON s.n = {_one_of(str(SENTENCES), _draw("b.g", 24), 2.0)}
 WHERE b.g % 2 = 0
-"""  # noqa: S608  # constants only
+"""  # constants only
 
 RECORDS = (INTERCEPTIONS, PROMPTS, TOKENS, LEGS, TOOLS, THOUGHTS)

@@ -16,6 +16,7 @@ from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
 from bridge.web.management_interceptions import InterceptionEndpoints, Transactions
 from bridge.web.management_sessions import SessionEndpoints
+from bridge.web.management_usage import UsageEndpoints
 from bridge.web.openapi import description
 from bridge.web.router import Router
 
@@ -55,6 +56,7 @@ class Management:
         self.endpoints: tuple[Endpoint, ...] = (
             *InterceptionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *SessionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
+            *UsageEndpoints(pool=pool, cutoff=cutoff).endpoints(),
         )
         self.endpoints += (self._described(),)
         serve(self.app, self.access, self.endpoints, PREFIXES)

@@ -1,0 +1,95 @@
+"""The store's benchmark: `python -m benchmarks.store [--interceptions 2000000] [--data-dir DIR]`.
+
+Fills an embedded database with made-up records, asks it what people and programs ask, and says how
+long that took. With --data-dir the database stays there, and a later run asks the same one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from benchmarks.store_fill import Size, derive, fill
+from bridge.store.embedded.server import EmbeddedServer
+from bridge.store.migrations import migrate
+from bridge.store.partitions import stored_days
+from bridge.store.pool import Pool
+
+_STATEMENT_SECONDS = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark and leave the process."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
+    parser.add_argument("--interceptions", type=int, default=Size().interceptions)
+    parser.add_argument("--days", type=int, default=Size().days)
+    parser.add_argument("--data-dir", type=Path, help="a directory that stays; default: none does")
+    given = parser.parse_args(arguments)
+    size = Size(interceptions=given.interceptions, days=given.days)
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, given.data_dir)))
+
+
+async def _run(reactor: Any, size: Size, kept: Path | None) -> None:
+    data_dir = kept or Path(tempfile.mkdtemp(prefix="aibridge-bench-store-"))
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home: Path | None = None
+    try:
+        home = await _filled(reactor, size, data_dir)
+    finally:
+        if kept is None:
+            for directory in (home, data_dir):
+                if directory is not None:
+                    shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
+    """Make sure that the records are there, and return where the server lives."""
+    server = _server(reactor, data_dir, unsafe_fast=True)
+    try:
+        pool = _pool(reactor, await server.start())
+        await pool.start()
+        try:
+            await migrate(pool)
+            if await pool.transaction(stored_days, read_only=True):
+                await derive(pool, say=_say)
+            else:
+                await fill(pool, size, last=_yesterday(), say=_say)
+        finally:
+            await pool.close()
+    finally:
+        await server.stop()
+    return server.home
+
+
+def _server(reactor: Any, data_dir: Path, *, unsafe_fast: bool) -> EmbeddedServer:
+    log = structlog.get_logger("benchmark")
+    return EmbeddedServer(
+        data_dir=data_dir, run_as="", reactor=reactor, log=log, unsafe_fast=unsafe_fast
+    )
+
+
+def _pool(reactor: Any, dsn: str) -> Pool:
+    log = structlog.get_logger("benchmark")
+    return Pool(dsn=dsn, reactor=reactor, size=3, statement_seconds=_STATEMENT_SECONDS, log=log)
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _say(text: str) -> None:
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The store's benchmark fills a database with what our own writer could have stored."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from benchmarks.store_fill import Size, fill
+from benchmarks.store_rows import RARE_CLIENT, RARE_MODEL, RARE_PROVIDER, RARE_ROWS, RARE_WORD
+from tests.support.postgres import StoreTestCase
+
+COUNT = 3000
+
+
+class FillTests(StoreTestCase):
+    timeout = 120
+
+    async def count(self, sql: str) -> Any:
+        ((found,),) = await self.fetch(sql)
+        return found
+
+    async def test_records_hang_together_and_everything_is_derived_from_them(self) -> None:
+        size = Size(interceptions=COUNT, days=3, users=50)
+
+        await fill(self.pool, size, last=date(2026, 11, 24))
+
+        rows = "SELECT count(*) FROM aibridge_"
+        self.assertEqual(await self.count(f"{rows}interceptions"), COUNT)
+        self.assertEqual(await self.count(f"{rows}user_prompts"), COUNT)
+        self.assertEqual(await self.count(f"{rows}token_usages"), COUNT * 3 // 2)
+        self.assertLess(abs(await self.count(f"{rows}tool_usages") - COUNT * 3), COUNT // 50)
+        self.assertEqual(
+            await self.count("SELECT count(DISTINCT day) FROM aibridge_interceptions"), 3
+        )
+        # An id's own time is started_at's, and so is its day.
+        self.assertEqual(
+            await self.count(
+                f"{rows}interceptions WHERE day <> (started_at AT TIME ZONE 'UTC')::date "
+                "OR ('x' || translate(left(id::text, 13), '-', ''))::bit(48)::bigint "
+                "<> round(extract(epoch FROM started_at) * 1000)"
+            ),
+            0,
+        )
+        orphans = "WHERE NOT EXISTS (SELECT FROM aibridge_interceptions i WHERE i.id = "
+        for each in ("user_prompts", "token_usages", "tool_usages", "model_thoughts", "legs"):
+            self.assertEqual(await self.count(f"{rows}{each} c {orphans} c.interception_id)"), 0)
+        parents = f"{rows}interceptions c {orphans} c.thread_parent_id) AND c.thread_parent_id "
+        self.assertEqual(await self.count(f"{parents} IS NOT NULL"), 0)
+        self.assertEqual(
+            await self.count("SELECT sum(interceptions)::int FROM aibridge_sessions"), COUNT
+        )
+        self.assertEqual(
+            await self.count("SELECT sum(interceptions)::int FROM aibridge_usage_daily"), COUNT
+        )
+        self.assertEqual(await self.count(f"{rows}session_marks"), 0)
+
+    async def test_sizes_are_uneven_and_rare_values_are_rare(self) -> None:
+        size = Size(interceptions=COUNT, days=3, users=50)
+
+        await fill(self.pool, size, last=date(2026, 11, 24))
+
+        for column, value in (
+            ("model", RARE_MODEL),
+            ("client", RARE_CLIENT),
+            ("provider_name", RARE_PROVIDER),
+        ):
+            found = await self.fetch(
+                f"SELECT count(*) FROM aibridge_interceptions WHERE {column} = %s", value
+            )
+            self.assertEqual(found, [(RARE_ROWS,)])
+        self.assertEqual(
+            await self.fetch(
+                "SELECT count(*) FROM aibridge_user_prompts WHERE prompt LIKE %s", f"%{RARE_WORD}%"
+            ),
+            [(RARE_ROWS,)],
+        )
+        (largest, median) = (
+            await self.fetch(
+                "SELECT max(interceptions), "
+                "percentile_disc(0.5) WITHIN GROUP (ORDER BY interceptions) FROM aibridge_sessions"
+            )
+        )[0]
+        self.assertGreater(largest, 20 * median)
