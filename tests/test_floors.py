@@ -14,10 +14,10 @@ LONGEST_MODULE = 400
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
-    **dict.fromkeys(("bedrock", "limits", "siem"), 7),
+    **dict.fromkeys(("bedrock", "limits", "siem", "pages"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "intercept": 5,
-    **dict.fromkeys(("policy", "recording"), 4),
+    **dict.fromkeys(("policy", "recording", "administration"), 4),
     **dict.fromkeys(("providers", "upstream", "auth", "mcp", "store"), 3),
     "dialects": 2,
     **dict.fromkeys(

@@ -34,6 +34,8 @@ from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
 from bridge.limits import reading_limits, relay_limits, site_limits
+from bridge.pages.building import build_pages
+from bridge.pages.tokens import Lifetimes
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import KeyState
@@ -209,6 +211,24 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         addresses=addresses,
     )
 
+    pages = build_pages(
+        directory=directory,
+        access=management.access,
+        pool=database,
+        append=journal.append,
+        durable=journal.durable,
+        refusals=refusals,
+        details=status.details,
+        cutoff=retention.cutoff,
+        clock=reactor,
+        addresses=addresses,
+        behind_proxy=bool(settings[options.BEHIND_PROXY] or trusted),
+        lifetimes=Lifetimes(
+            default=settings[options.TOKEN_DEFAULT_LIFETIME],
+            longest=settings[options.TOKEN_MAX_LIFETIME],
+        ),
+    )
+
     def exposition(accept: str) -> Awaitable[Exposition]:
         details = status.details()
         for each in details["providers"]:
@@ -247,7 +267,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         breakers=breakers,
         demo=demo,
         site=BridgeSite(
-            resource=Root(gateway=gateway, management=management.app),
+            resource=Root(gateway=gateway, management=management.app, pages=pages.app),
             gate=RootGate(gateway=gateway),
             memory=memory,
             limits=site_limits(settings),

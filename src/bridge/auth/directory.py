@@ -142,6 +142,24 @@ class TokenDirectory:
         digest = known.digest if known is not None else _NO_DIGEST
         if not hmac.compare_digest(digest_of(token), digest) or known is None:
             raise Unauthenticated(NOT_VALID)
+        return self._actor(known)
+
+    def holder(self, identifier: str, /) -> Actor:
+        """Return who holds the token called `identifier`, whose value was checked earlier.
+
+        Raises:
+            Unauthenticated: it is unknown, or no longer good.
+            Unavailable: nobody can be known.
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            raise Unavailable(refusal, retry_after=_RETRY_AFTER_SECONDS)
+        known = self._tokens.get(identifier)
+        if known is None:
+            raise Unauthenticated(NOT_VALID)
+        return self._actor(known)
+
+    def _actor(self, known: IssuedToken) -> Actor:
         ended = _why_ended(known, self._reactor.seconds())
         if ended is not None:
             raise Unauthenticated(ended)

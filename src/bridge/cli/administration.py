@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from bridge.administration import Administration
 from bridge.auth.audit import change
 from bridge.cli.session import Session
 from bridge.domain.records import AuditRecorded
@@ -28,6 +29,17 @@ def changed(
         source=SOURCE,
         actor_name=who_runs_this(os.environ),
         detail=detail,
+    )
+
+
+def administration(session: Session) -> Administration:
+    """Return what changes users and tokens in the name of whoever runs this command."""
+    return Administration(
+        pool=session.pool,
+        audit=session.audit,
+        clock=session.reactor,
+        source=SOURCE,
+        actor_name=who_runs_this(os.environ),
     )
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import click
 
-from bridge.auth.rules import checked_lifetime, checked_token_name, checked_username
-from bridge.auth.token import ID_LENGTH, contains_token_shape, new_token, token_id
-from bridge.cli.administration import changed, ready_to_change, shown_json, shown_time
+from bridge.auth.rules import checked_lifetime, checked_username
+from bridge.auth.token import ID_LENGTH, contains_token_shape, token_id
+from bridge.cli.administration import administration, shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.tables import print_table
 from bridge.config import options
 from bridge.domain.clock import utc
-from bridge.domain.errors import BadRequest, NotFound
+from bridge.domain.errors import BadRequest
 from bridge.domain.identity import Scope, Secret
 from bridge.domain.tokens import Token, User
 from bridge.domain.units import format_duration, parse_duration
@@ -175,40 +175,9 @@ async def create_token(
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(username)
-    checked_token_name(name)
-    await ready_to_change(session)
-    made = new_token()
-    created_at = utc(session.reactor.seconds())
-
-    async def work(cursor: Cursor) -> Token | None:
-        user = await identity.user_named(cursor, username)
-        if user is None:
-            return None
-        token = Token(
-            id=made.id,
-            digest=made.digest,
-            user_id=user.id,
-            username=username,
-            name=name,
-            scope=scope,
-            created_at=created_at,
-            expires_at=created_at + timedelta(seconds=lifetime),
-        )
-        await identity.create_token(cursor, token)
-        return token
-
-    token = await session.pool.transaction(work)
-    if token is None:
-        raise NotFound(f"There is no user {username}; `aibridge user create` makes one.")
-    detail = {
-        "user": username,
-        "scope": scope.value,
-        "name": name,
-        "expires_at": token.expires_at.isoformat(),
-    }
-    await session.audit([changed(session, "token.create", target=token.id, detail=detail)])
-    return token, made.value
+    return await administration(session).create_token(
+        username, scope=scope, name=name, lifetime=lifetime
+    )
 
 
 async def list_tokens(
@@ -239,16 +208,7 @@ async def revoke_token(session: Session, identifier: str) -> bool:
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    await ready_to_change(session)
-    at = utc(session.reactor.seconds())
-    revoked = await session.pool.transaction(
-        lambda cursor: identity.revoke_token(cursor, identifier, at)
-    )
-    if revoked is None:
-        raise NotFound(f"There is no token {identifier}; `aibridge token list --all` shows all.")
-    if revoked:
-        await session.audit([changed(session, "token.revoke", target=identifier)])
-    return revoked
+    return await administration(session).revoke_token(identifier)
 
 
 async def revoke_tokens_of(session: Session, username: str) -> tuple[str, ...]:
@@ -259,25 +219,7 @@ async def revoke_tokens_of(session: Session, username: str) -> tuple[str, ...]:
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(username)
-    await ready_to_change(session)
-    at = utc(session.reactor.seconds())
-
-    async def work(cursor: Cursor) -> tuple[str, ...] | None:
-        if await identity.user_named(cursor, username) is None:
-            return None
-        return await identity.revoke_tokens_of(cursor, username, at)
-
-    revoked = await session.pool.transaction(work)
-    if revoked is None:
-        raise NotFound(f"There is no user {username}.")
-    await session.audit(
-        [
-            changed(session, "token.revoke", target=each, detail={"user": username})
-            for each in revoked
-        ]
-    )
-    return revoked
+    return await administration(session).revoke_tokens_of(username)
 
 
 def _seconds(lifetime: str | None) -> float | None:

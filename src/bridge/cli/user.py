@@ -6,15 +6,11 @@ from collections.abc import Sequence
 
 import click
 
-from bridge.auth.rules import checked_username
-from bridge.cli.administration import changed, ready_to_change, shown_json, shown_time
+from bridge.cli.administration import administration, shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.tables import print_table
-from bridge.domain.clock import utc
-from bridge.domain.errors import BadRequest, NotFound
 from bridge.domain.identity import Role
-from bridge.domain.ids import uuid7
 from bridge.domain.tokens import User
 from bridge.store import identity
 
@@ -128,15 +124,7 @@ async def create_user(session: Session, name: str, roles: frozenset[Role]) -> Us
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    await ready_to_change(session)
-    now = session.reactor.seconds()
-    user = User(id=uuid7(now), username=checked_username(name), roles=roles, created_at=utc(now))
-    if not await session.pool.transaction(lambda cursor: identity.create_user(cursor, user)):
-        raise BadRequest(f"There is a user {name} already.")
-    await session.audit(
-        [changed(session, "user.create", target=name, detail={"roles": _words(roles)})]
-    )
-    return user
+    return await administration(session).create_user(name, roles)
 
 
 async def list_users(session: Session, *, deleted_too: bool) -> tuple[User, ...]:
@@ -159,12 +147,7 @@ async def disable_user(session: Session, name: str) -> None:
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(name)
-    await ready_to_change(session)
-    at = utc(session.reactor.seconds())
-    found = await session.pool.transaction(lambda cursor: identity.disable_user(cursor, name, at))
-    _must_exist(name, found=found)
-    await session.audit([changed(session, "user.disable", target=name)])
+    await administration(session).disable_user(name)
 
 
 async def enable_user(session: Session, name: str) -> None:
@@ -176,11 +159,7 @@ async def enable_user(session: Session, name: str) -> None:
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(name)
-    await ready_to_change(session)
-    found = await session.pool.transaction(lambda cursor: identity.enable_user(cursor, name))
-    _must_exist(name, found=found)
-    await session.audit([changed(session, "user.enable", target=name)])
+    await administration(session).enable_user(name)
 
 
 async def delete_user(session: Session, name: str) -> None:
@@ -192,12 +171,7 @@ async def delete_user(session: Session, name: str) -> None:
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(name)
-    await ready_to_change(session)
-    at = utc(session.reactor.seconds())
-    found = await session.pool.transaction(lambda cursor: identity.delete_user(cursor, name, at))
-    _must_exist(name, found=found)
-    await session.audit([changed(session, "user.delete", target=name)])
+    await administration(session).delete_user(name)
 
 
 async def set_roles(session: Session, name: str, roles: frozenset[Role]) -> None:
@@ -209,18 +183,7 @@ async def set_roles(session: Session, name: str, roles: frozenset[Role]) -> None
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    checked_username(name)
-    await ready_to_change(session)
-    found = await session.pool.transaction(lambda cursor: identity.set_roles(cursor, name, roles))
-    _must_exist(name, found=found)
-    await session.audit(
-        [changed(session, "user.set-role", target=name, detail={"roles": _words(roles)})]
-    )
-
-
-def _must_exist(name: str, *, found: bool) -> None:
-    if not found:
-        raise NotFound(f"There is no user {name}.")
+    await administration(session).set_roles(name, roles)
 
 
 def _state(user: User) -> str:

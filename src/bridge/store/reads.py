@@ -36,6 +36,8 @@ MAX_LIMIT = 1000
 MAX_COUNT = 10_000
 """Counting stops there."""
 
+_TEXTS = frozenset({"prompt", "input", "content", "invocation_error"})
+# Columns that can be as long as a request.
 _FIRST_DAYS = 2
 _TIMES_MORE = 4
 
@@ -95,6 +97,7 @@ async def list_interceptions(
     after_id: UUID | None,
     visible_to: UUID | None,
     cutoff: datetime | None,
+    longest: int | None = None,
 ) -> InterceptionList:
     """Return the newest interceptions, and how many there are in all.
 
@@ -105,6 +108,7 @@ async def list_interceptions(
         after_id: only those older than this one, which need not exist; see `filters.page_id`.
         visible_to: whose interceptions may be seen; None for everybody's.
         cutoff: older ones are not there any more; None for none.
+        longest: characters that are given of each recorded text; None for all.
 
     Raises:
         StoreUnavailable: not now, or the search takes too long.
@@ -126,12 +130,17 @@ async def list_interceptions(
     return InterceptionList(
         count=min(count, MAX_COUNT),
         count_capped=count > MAX_COUNT,
-        results=await with_details(cursor, found),
+        results=await with_details(cursor, found, longest),
     )
 
 
 async def read_interception(
-    cursor: Cursor, identifier: UUID, *, visible_to: UUID | None, cutoff: datetime | None
+    cursor: Cursor,
+    identifier: UUID,
+    *,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+    longest: int | None = None,
 ) -> InterceptionWithLegs | None:
     """Return one interception, running or passed through ones too; None when it is not there.
 
@@ -140,6 +149,7 @@ async def read_interception(
         identifier: its id.
         visible_to: whose interceptions may be seen; None for everybody's.
         cutoff: older ones are not there any more; None for none.
+        longest: characters that are given of each recorded text; None for all.
     """
     try:
         day = day_of(identifier)
@@ -150,7 +160,7 @@ async def read_interception(
     row = await maybe(cursor, sql, {**where.params, "id": str(identifier)})
     if row is None:
         return None
-    (found,) = await with_details(cursor, [row])
+    (found,) = await with_details(cursor, [row], longest)
     legs = await _details(cursor, "aibridge_legs", Leg, [identifier], [day])
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
@@ -239,17 +249,19 @@ async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
     return count
 
 
-async def with_details(cursor: Cursor, rows: Sequence[Row]) -> tuple[Interception, ...]:
+async def with_details(
+    cursor: Cursor, rows: Sequence[Row], longest: int | None = None
+) -> tuple[Interception, ...]:
     """Return the interceptions in `rows`, which begin with the day, with what belongs to them."""
     if not rows:
         return ()
     found = [interception_from(row[1:]) for row in rows]
     identifiers = [each.id for each in found]
-    days = sorted({row[0] for row in rows})
-    tokens = await _details(cursor, "aibridge_token_usages", TokenUsage, identifiers, days)
-    prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, identifiers, days)
-    tools = await _details(cursor, "aibridge_tool_usages", ToolUsage, identifiers, days)
-    thoughts = await _details(cursor, "aibridge_model_thoughts", ModelThought, identifiers, days)
+    wanted = (identifiers, sorted({row[0] for row in rows}), longest)
+    tokens = await _details(cursor, "aibridge_token_usages", TokenUsage, *wanted)
+    prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, *wanted)
+    tools = await _details(cursor, "aibridge_tool_usages", ToolUsage, *wanted)
+    thoughts = await _details(cursor, "aibridge_model_thoughts", ModelThought, *wanted)
     return tuple(
         each.with_details(
             token_usages=tuple(tokens[each.id]),
@@ -267,11 +279,12 @@ async def _details(
     kind: type[_Detail],
     identifiers: Sequence[UUID],
     days: Sequence[date],
+    longest: int | None = None,
 ) -> dict[UUID, list[_Detail]]:
     """Return the rows of `table` by interception, in the order in which they happened."""
     names = kind.__struct_fields__
     sql = _DETAILS.format(
-        columns=", ".join(f"d.{name}" for name in names),
+        columns=", ".join(_column(name, longest) for name in names),
         table=table,
         days=", ".join(day_literal(day) for day in days),
     )
@@ -280,3 +293,7 @@ async def _details(
         detail = kind(**dict(zip(names, row, strict=True)))
         found[detail.interception_id].append(detail)
     return found
+
+
+def _column(name: str, longest: int | None) -> str:
+    return f"left(d.{name}, {longest:d})" if longest and name in _TEXTS else f"d.{name}"

@@ -19,16 +19,19 @@ MAX_MANAGEMENT_BODY_BYTES = 256 * 1024
 
 
 class Root(Resource):
-    """Everything on `listen`: the providers' paths, and the rest."""
+    """Everything on `listen`: the providers' paths, the pages, and the rest."""
 
     isLeaf = True
 
-    def __init__(self, *, gateway: Gateway, management: Router) -> None:
-        """Serve both."""
+    def __init__(
+        self, *, gateway: Gateway, management: Router, pages: Router | None = None
+    ) -> None:
+        """Serve the gateway, management, and pages if there are any."""
         super().__init__()
         self._gateway = gateway
         management.nothing_here = self._nothing_here
         self._management = management.resource()
+        self._pages = pages.resource() if pages is not None else None
 
     def render(self, request: BridgeRequest) -> Any:
         """Hand `request` to whom it was let in for."""
@@ -36,10 +39,19 @@ class Root(Resource):
         request.responseHeaders.removeHeader(b"server")
         if request.arrival is not None and isinstance(request.arrival.place, Addressed):
             return self._gateway.render(request)
+        if self._pages is not None and _is_for_pages(request):
+            return self._pages.render(request)
         return self._management.render(request)
 
     def _nothing_here(self) -> str:
         return nothing_here(each.provider for each in self._gateway.upstreams)
+
+
+def _is_for_pages(request: BridgeRequest) -> bool:
+    """Return whether a browser's page is asked for; at the root that is told by what it accepts."""
+    if request.path == b"/":
+        return b"text/html" in (request.getHeader(b"accept") or b"")
+    return bool(request.path == b"/ui" or request.path.startswith(b"/ui/"))
 
 
 class RootGate:

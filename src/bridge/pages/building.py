@@ -1,0 +1,88 @@
+"""Building: the pages, from what the bridge has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bridge.administration import Administration
+from bridge.auth.directory import TokenDirectory
+from bridge.domain.clock import Clock
+from bridge.domain.records import AuditRecorded, Record
+from bridge.pages.app import Pages
+from bridge.pages.audit_log import AuditPages
+from bridge.pages.entrance import Entrance, Transactions
+from bridge.pages.interceptions import InterceptionPages
+from bridge.pages.providers import ProviderPages
+from bridge.pages.reading import Reading
+from bridge.pages.tokens import Lifetimes, TokenPages
+from bridge.pages.users import UserPages
+from bridge.pages.visit import Visit
+from bridge.recording.refusals import Refusals
+from bridge.web.access import Access
+from bridge.web.addresses import ClientAddresses
+
+
+def build_pages(
+    *,
+    directory: TokenDirectory,
+    access: Access,
+    pool: Transactions,
+    append: Callable[[Sequence[Record]], object],
+    durable: Callable[[], Awaitable[object]],
+    refusals: Refusals,
+    details: Callable[[], Mapping[str, Any]],
+    cutoff: Callable[[], datetime | None],
+    clock: Clock,
+    addresses: ClientAddresses,
+    behind_proxy: bool,
+    lifetimes: Lifetimes,
+) -> Pages:
+    """Return the pages.
+
+    Args:
+        directory: who knows the tokens.
+        access: keeps account of what is read.
+        pool: where statements run.
+        append: writes records into the journal.
+        durable: waits until what was written is safe on disk.
+        refusals: notes what is refused.
+        details: how the bridge is.
+        cutoff: older records are not shown any more; None shows all.
+        clock: gives the time.
+        addresses: says where a request comes from.
+        behind_proxy: a proxy in front speaks TLS with the browsers.
+        lifetimes: of new tokens.
+    """
+
+    async def audit(records: Sequence[AuditRecorded]) -> None:
+        append(records)
+        await durable()
+
+    def administration(visit: Visit) -> Administration:
+        return Administration(
+            pool=pool, audit=audit, clock=clock, source=visit.source, actor=visit.actor
+        )
+
+    entrance = Entrance(
+        directory=directory,
+        pool=pool,
+        audit=audit,
+        refusals=refusals,
+        clock=clock,
+        addresses=addresses,
+        behind_proxy=behind_proxy,
+    )
+    reading = Reading(pool=pool, cutoff=cutoff, access=access, clock=clock)
+    return Pages(
+        entrance=entrance,
+        parts=(
+            InterceptionPages(reading),
+            TokenPages(pool=pool, administration=administration, lifetimes=lifetimes, clock=clock),
+            UserPages(pool=pool, administration=administration),
+            ProviderPages(details),
+            AuditPages(pool),
+        ),
+        first="/ui/interceptions",
+    )
