@@ -81,6 +81,17 @@ def print_reference() -> None:
     click.echo(reference(), nl=False)
 
 
+def given_as_json(configuration: Configuration) -> bytes:
+    """Return what somebody has set and the providers as a JSON object; secrets are masked.
+
+    Raises:
+        ConfigErrors: the configuration cannot be used.
+    """
+    settings = configuration.settings
+    shown = [option for option in options.ALL if settings.entry(option).given]
+    return _as_json(configuration, settings, shown)
+
+
 def _as_json(configuration: Configuration, settings: Settings, shown: list[Option[Any]]) -> bytes:
     document = {
         "file": str(configuration.path) if configuration.path is not None else None,

@@ -20,12 +20,14 @@ from bridge.version import version_text
 
 COMMANDS: Mapping[str, str] = {
     "audit": "Who was refused, read another's content, or changed something.",
+    "backup": "Writes users, tokens and records to a directory.",
     "config": "What is configured, and whether it can be used.",
     "db": "The database: its schema and its state.",
     "doctor": "Whether everything that the bridge needs is as it should be.",
     "interceptions": "The requests that were recorded.",
     "journal": "The records on disk that the database gets.",
     "reload": "Have the running bridge read its configuration again.",
+    "restore": "Fills the database from a backup.",
     "retention": "How long records are kept.",
     "token": "The tokens that clients send.",
     "user": "The people and programs that tokens belong to.",

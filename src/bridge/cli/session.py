@@ -41,9 +41,11 @@ _log = structlog.get_logger("bridge.cli")
 class Session:
     """What a command works with; made and ended by `with_store`."""
 
-    def __init__(self, *, settings: Settings, reactor: Any, pool: Pool) -> None:
+    def __init__(self, *, settings: Settings, reactor: Any, pool: Pool, dsn: str = "") -> None:
         """Keep what is ready; the journal is opened at the first audit record."""
         self.settings = settings
+        self.dsn = dsn
+        """The address of the database, with its password."""
         self.reactor = reactor
         self.pool = pool
         self._journal: Journal | None = None
@@ -104,7 +106,11 @@ class Session:
 
 
 def run_with_store(
-    settings: Settings, work: Callable[[Session], Awaitable[T]], *, schema_ready: bool = True
+    settings: Settings,
+    work: Callable[[Session], Awaitable[T]],
+    *,
+    schema_ready: bool = True,
+    create: bool = False,
 ) -> T:
     """Run `work` with the database in a reactor of its own, and return what it returns.
 
@@ -112,13 +118,16 @@ def run_with_store(
         settings: of the bridge whose database it is.
         work: is given the session.
         schema_ready: make sure that the schema is this version's before.
+        create: make an embedded database that is not there.
 
     Raises:
         StoreError: the database cannot be used.
     """
     act_as_owner(settings[options.DATA_DIR])
     return run_in_reactor(
-        lambda reactor: with_store(reactor, settings, work, schema_ready=schema_ready)
+        lambda reactor: with_store(
+            reactor, settings, work, schema_ready=schema_ready, create=create
+        )
     )
 
 
@@ -176,6 +185,7 @@ async def with_store(
     work: Callable[[Session], Awaitable[T]],
     *,
     schema_ready: bool = True,
+    create: bool = False,
 ) -> T:
     """Run `work` with the database: the bridge's running one, or else a server that we start.
 
@@ -184,12 +194,13 @@ async def with_store(
         settings: of the bridge whose database it is.
         work: is given the session.
         schema_ready: make sure that the schema is this version's before.
+        create: make an embedded database that is not there.
 
     Raises:
         StoreError: the database cannot be used.
     """
     address = settings[options.DATABASE_ADDRESS].reveal()
-    server = _server(reactor, settings) if address == _EMBEDDED else None
+    server = _server(reactor, settings, create=create) if address == _EMBEDDED else None
     try:
         dsn = await server.start() if server is not None else address
         pool = Pool(
@@ -199,7 +210,7 @@ async def with_store(
             statement_seconds=settings[options.STATEMENT],
             log=structlog.get_logger("bridge.database"),
         )
-        session = Session(settings=settings, reactor=reactor, pool=pool)
+        session = Session(settings=settings, reactor=reactor, pool=pool, dsn=dsn)
         try:
             await pool.start()
             if schema_ready:
@@ -214,7 +225,7 @@ async def with_store(
             await server.stop()
 
 
-def _server(reactor: Any, settings: Settings) -> EmbeddedServer:
+def _server(reactor: Any, settings: Settings, *, create: bool) -> EmbeddedServer:
     data_dir = settings[options.DATA_DIR]
     try:
         exists = (data_dir / EMBEDDED_DIRECTORY).is_dir()
@@ -222,7 +233,7 @@ def _server(reactor: Any, settings: Settings) -> EmbeddedServer:
         raise StoreError(
             f"{data_dir} belongs to somebody else; run this as the user that runs the bridge."
         ) from None
-    if not exists:
+    if not exists and not create:
         # Most likely the wrong file or the wrong directory; an empty database would hide that.
         raise StoreError(
             f"There is no database in {data_dir.absolute()} yet; start the bridge once, or name "
