@@ -14,7 +14,7 @@ LONGEST_MODULE = 400
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
-    **dict.fromkeys(("bedrock", "limits", "siem", "pages"), 7),
+    **dict.fromkeys(("bedrock", "limits", "siem", "pages", "privacy"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "intercept": 5,
     **dict.fromkeys(("policy", "recording", "administration"), 4),
@@ -41,6 +41,7 @@ CONFIGURATION_READERS = frozenset(
         "upstreams",
         "bedrock",
         "limits",
+        "privacy",
         "reload",
     }
 )

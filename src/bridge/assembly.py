@@ -40,7 +40,9 @@ from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import KeyState
 from bridge.policy.stored_objects import Makers, StoredObjects
+from bridge.privacy import redaction_from
 from bridge.recording.recorder import Levels, Recorder
+from bridge.recording.redaction import Redaction
 from bridge.recording.refusals import Refusals
 from bridge.recording.siem import SiemFollower
 from bridge.recording.structured_log import StructuredLog
@@ -94,6 +96,7 @@ class Bridge:
     admission: Admission
     interceptor: Interceptor
     refusals: Refusals
+    redaction: Redaction | None
     metrics: Metrics
     gateway: Gateway
     breakers: CircuitBreakers | NoBreakers
@@ -163,6 +166,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         breakers=breakers,
         metrics=metrics,
     )
+    redaction = redaction_from(settings)
     stored = StoredObjects(makers=_makers(database))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
@@ -175,7 +179,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         enabled=settings[options.ENABLED],
         max_body_bytes=settings[options.MAX_BODY],
         admission=admission,
-        recorder=_recorder(settings, reactor, streams, journal, stored, metrics),
+        recorder=_recorder(settings, reactor, streams, journal, stored, metrics, redaction),
         refusals=refusals,
         interceptor=interceptor,
         reactor=reactor,
@@ -262,6 +266,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         admission=admission,
         interceptor=interceptor,
         refusals=refusals,
+        redaction=redaction,
         metrics=metrics,
         gateway=gateway,
         breakers=breakers,
@@ -360,6 +365,7 @@ def _recorder(
     journal: Journal,
     stored: StoredObjects,
     metrics: Metrics,
+    redaction: Redaction | None,
 ) -> Recorder:
     def ended(interception: Interception, ending: Ending) -> None:
         if interception.stores and ending.response_id:
@@ -376,6 +382,7 @@ def _recorder(
         log=(StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None),
         on_end=ended,
         counting=metrics,
+        redaction=redaction,
     )
 
 

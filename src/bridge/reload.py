@@ -11,6 +11,7 @@ from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.config.table import Option
 from bridge.deferreds import run_in_background
+from bridge.privacy import held_credentials
 from bridge.upstreams import build_upstreams, close_upstreams, start_upstreams
 
 _WITH_PROVIDERS: frozenset[Option[Any]] = frozenset(
@@ -70,6 +71,8 @@ def reload(bridge: Bridge, settings: Settings) -> Reloaded:
     start_upstreams(upstreams)
     former = bridge.gateway.serve_now(upstreams, allow_byok=settings[options.ALLOW_BYOK])
     run_in_background("close former connections", close_upstreams(former))
+    if bridge.redaction is not None:
+        bridge.redaction.hold(held_credentials(settings))
     bridge.admission.configure(
         max_concurrency=settings[options.MAX_CONCURRENCY],
         rate_limit=settings[options.RATE_LIMIT],

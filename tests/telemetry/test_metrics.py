@@ -18,6 +18,7 @@ from bridge.domain.identity import CredentialKind
 from bridge.domain.ids import uuid7
 from bridge.domain.interception import Api, Ending, EndState, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage, UsageSource
+from bridge.recording.making import leg_of
 from bridge.recording.recorder import Levels, Recorder, Recording
 from bridge.recording.refusals import Refusals
 from bridge.telemetry.metrics import Metrics
@@ -284,7 +285,9 @@ class InterceptionTests(MetricsCase):
     def test_a_second_leg_shows_as_another_attempt(self) -> None:
         """Retries and failover can be seen."""
         recording = self.begin()
-        recording.write([recording._leg(self.leg(1, "error_status", 429))])
+        recording.write(
+            [leg_of(recording.interception, self.leg(1, "error_status", 429), self.clock.seconds())]
+        )
         self.end(recording, leg=self.leg(2))
 
         legs = "aibridge_legs_total"

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from bridge.domain.identity import Secret, hint
+from bridge.domain.secrets import MOST_PATTERNS, ExtraPattern, compiled
 from bridge.domain.units import format_duration, format_size, parse_duration, parse_size
 from bridge.upstream.proxy import Proxy
 
@@ -152,6 +153,32 @@ def header_names() -> Kind[tuple[str, ...]]:
         name="header name or list of them",
         parse=lambda text: from_list(text.split(",")),
         show=", ".join,
+        from_list=from_list,
+    )
+
+
+def secret_patterns() -> Kind[tuple[ExtraPattern, ...]]:
+    """Return the kind of lists of `name=pattern`; in one text they stand on lines of their own."""
+
+    def from_list(items: list[str]) -> tuple[ExtraPattern, ...]:
+        found = []
+        for item in items:
+            label, separator, pattern = item.strip().partition("=")
+            if not separator or not pattern:
+                msg = f"{item[:64]!r} must be name=pattern"
+                raise ValueError(msg)
+            extra = ExtraPattern(label=label.strip(), pattern=pattern)
+            compiled(extra)
+            found.append(extra)
+        if len(found) > MOST_PATTERNS:
+            msg = f"there may be at most {MOST_PATTERNS} patterns"
+            raise ValueError(msg)
+        return tuple(found)
+
+    return Kind(
+        name="name=pattern or list of them",
+        parse=lambda text: from_list(text.splitlines()),
+        show=lambda extras: "\n".join(f"{each.label}={each.pattern}" for each in extras),
         from_list=from_list,
     )
 

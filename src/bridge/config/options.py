@@ -19,11 +19,13 @@ from bridge.config.kinds import (
     duration,
     header_names,
     networks,
+    secret_patterns,
     size,
     whole,
 )
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+from bridge.domain.secrets import ExtraPattern
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -354,6 +356,15 @@ RECORD_TOOL_INPUTS = Option(
 RECORD_THOUGHTS = Option(
     path="record.thoughts", kind=choice("full", "off"), default="full",
     doc="Whether the reasoning that models show is recorded.",
+)
+REDACT_SECRETS = Option(
+    path="aibridge.redact_secrets", kind=BOOLEAN, default=True,
+    doc="Take keys, tokens and passwords out of what is recorded, before it is written anywhere.",
+)
+REDACT_PATTERNS: Option[tuple[ExtraPattern, ...]] = Option(
+    path="aibridge.redact_patterns", kind=secret_patterns(), default=(),
+    doc="Further secrets to take out: name=pattern, in the syntax of RE2, which is linear in time; "
+    "the first group, if there is one, is what is taken out.",
 )
 
 SIEM_FILE = Option(

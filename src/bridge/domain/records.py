@@ -68,6 +68,8 @@ class InterceptionEnded(Record, frozen=True, kw_only=True, tag="interception_end
     error_message: str | None
     credential_hint: str | None
     partially_observed: bool
+    redactions: int | None = None
+    """Secrets that were taken out of its records; None when nobody counted."""
 
 
 class TokenUsageRecorded(Record, frozen=True, kw_only=True, tag="token_usage"):

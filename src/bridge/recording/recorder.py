@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
@@ -15,15 +15,15 @@ from bridge.domain.ids import day_of, uuid7
 from bridge.domain.interception import Ending, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
 from bridge.domain.records import (
-    InterceptionEnded,
-    InterceptionStarted,
-    LegRecorded,
     ModelThoughtRecorded,
     Record,
-    StoredObjectRecorded,
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
+from bridge.recording.making import ended_of, leg_of, started_of, stored_of
+from bridge.recording.redaction import NoRedaction, Redacting
+
+R = TypeVar("R", bound=Record)
 
 
 class Journal(Protocol):
@@ -81,6 +81,7 @@ class Recorder:
         log: RecordLog | None = None,
         on_end: Callable[[Interception, Ending], None] | None = None,
         counting: Counting | None = None,
+        redaction: Redacting | None = None,
     ) -> None:
         """Record to `journal`, and to `log` too where there is one.
 
@@ -91,6 +92,7 @@ class Recorder:
             log: structured logging, when switched on.
             on_end: told of every end.
             counting: makes metrics of what is written down.
+            redaction: takes secrets out of what is written down; None leaves them in.
         """
         self._journal = journal
         self._levels = levels
@@ -98,9 +100,14 @@ class Recorder:
         self._log = log
         self._on_end = on_end
         self._counting = counting
+        self._redaction = redaction or NoRedaction()
 
-    def begin(self, interception: Interception) -> Recording:
+    def begin(self, interception: Interception, own: Collection[str] = ()) -> Recording:
         """Write down that `interception` was accepted, and return what records the rest of it.
+
+        Args:
+            interception: what was accepted.
+            own: the user's own credentials, which are to be recorded nowhere.
 
         Raises:
             Unavailable: the journal takes no records.
@@ -116,8 +123,10 @@ class Recorder:
             clock=self._clock,
             log=self._log,
             on_end=self._on_end,
+            redaction=self._redaction,
+            own=own,
         )
-        recording.write([_started(interception)])
+        recording.write([recording.redacted(started_of(interception))])
         if self._counting is not None:
             recording.tally = self._counting.begin(recording.interception, prompted=prompted)
         return recording
@@ -135,6 +144,8 @@ class Recording:
         clock: Clock,
         log: RecordLog | None,
         on_end: Callable[[Interception, Ending], None] | None,
+        redaction: Redacting,
+        own: Collection[str],
     ) -> None:
         """Record what happens to `interception`; see Recorder."""
         self.interception = interception
@@ -147,6 +158,9 @@ class Recording:
         self._clock = clock
         self._log = log
         self._on_end = on_end
+        self._redaction = redaction
+        self._own = own
+        self._redactions = 0
         self._tools = 0
         self._thoughts = 0
 
@@ -166,7 +180,7 @@ class Recording:
         Raises:
             Unavailable: the journal takes no records; the detail is lost.
         """
-        self.write([self._leg(leg)])
+        self.write([leg_of(self.interception, leg, self._clock.seconds())])
 
     def end(self, ending: Ending, leg: Leg | None, last: Sequence[Observation] = ()) -> None:
         """Write down the last leg and the end; the first call counts, later ones do nothing.
@@ -186,16 +200,20 @@ class Recording:
             # The end says whether something had to be replaced, so that must be known before it.
             self._write_apart(details)
             details = []
-        own: list[Record] = [] if leg is None else [self._leg(leg)]
+        now = self._clock.seconds()
+        own: list[Record] = [] if leg is None else [leg_of(self.interception, leg, now)]
         if self.interception.stores and ending.response_id:
-            own.append(self._stored(ending.response_id))
+            own.append(stored_of(self.interception, ending.response_id, now))
+        end = self.redacted(ended_of(self.interception, ending, now))
+        partial = end.partially_observed or self._altered
+        end = replace(end, partially_observed=partial, redactions=self._redactions)
         try:
-            self.write([*details, *own, self._ended(ending)], final=True)
+            self.write([*details, *own, end], final=True)
         except Unavailable:
             if not details:
                 raise
             self._altered = True  # too much for the space that is kept for ends
-            self.write([*own, self._ended(ending)], final=True)
+            self.write([*own, replace(end, partially_observed=True)], final=True)
         self.ended = True
         if self._on_end is not None:
             self._on_end(self.interception, ending)
@@ -215,9 +233,15 @@ class Recording:
         if self.tally is not None:
             self.tally.add(records)
 
+    def redacted(self, record: R) -> R:
+        """Return `record` without secrets; the end says how many there were in all."""
+        kept, found = self._redaction.redacted(record, self._own)
+        self._redactions += found
+        return kept
+
     def _details(self, leg: int, observations: Sequence[Observation]) -> list[Record]:
         return [
-            record
+            self.redacted(record)
             for observation in observations
             if (record := self._observed(leg, observation)) is not None
         ]
@@ -289,57 +313,6 @@ class Recording:
             metadata={"source": thought.source},
         )
 
-    def _leg(self, leg: Leg) -> LegRecorded:
-        now = self._clock.seconds()
-        return LegRecorded(
-            id=uuid7(now),
-            day=day_of(self.interception.id),
-            at=utc(now),
-            interception_id=self.interception.id,
-            n=leg.n,
-            provider_name=leg.provider_name,
-            model=leg.model,
-            hint=leg.credential_hint,
-            status=leg.status,
-            started_at=leg.started_at,
-            ttfb_ms=leg.ttfb_ms,
-            duration_ms=leg.duration_ms,
-            outcome=leg.outcome,
-        )
-
-    def _stored(self, object_id: str) -> StoredObjectRecorded:
-        now = self._clock.seconds()
-        return StoredObjectRecorded(
-            id=uuid7(now),
-            day=day_of(self.interception.id),
-            at=utc(now),
-            interception_id=self.interception.id,
-            object_id=object_id,
-            provider_name=self.interception.provider_name,
-            initiator_id=self.interception.actor.id,
-        )
-
-    def _ended(self, ending: Ending) -> InterceptionEnded:
-        return InterceptionEnded(
-            id=uuid7(self._clock.seconds()),
-            day=day_of(self.interception.id),
-            at=ending.at,
-            interception_id=self.interception.id,
-            status=ending.state.value,
-            http_status=ending.http_status,
-            ttfb_ms=ending.ttfb_ms,
-            duration_ms=ending.duration_ms,
-            bytes_out=ending.bytes_out,
-            response_sha256=ending.response_sha256,
-            client_sha256=ending.client_sha256,
-            response_id=ending.response_id,
-            stop_reason=ending.stop_reason,
-            error_type=ending.error_type,
-            error_message=ending.error_message,
-            credential_hint=ending.credential_hint,
-            partially_observed=ending.partially_observed or self._altered,
-        )
-
 
 def _holdable(observation: Observation) -> bool:
     """Return whether the journal takes this as it is: short, and no text that must be replaced."""
@@ -348,34 +321,4 @@ def _holdable(observation: Observation) -> bool:
     texts = (observation.response_id, *observation.metadata.values())
     return all(
         isinstance(each, int) or (isinstance(each, str) and each.isprintable()) for each in texts
-    )
-
-
-def _started(interception: Interception) -> InterceptionStarted:
-    return InterceptionStarted(
-        id=interception.id,
-        day=day_of(interception.id),
-        at=interception.started_at,
-        interception_id=interception.id,
-        traffic=interception.traffic.value,
-        initiator_id=interception.actor.id,
-        username=interception.actor.username,
-        api_key_id=interception.actor.token_id,
-        provider=interception.provider,
-        provider_name=interception.provider_name,
-        api=interception.api.value if interception.api is not None else None,
-        method=interception.method,
-        route=interception.route,
-        model=interception.model,
-        streaming=interception.streaming,
-        client=interception.client,
-        client_session_id=interception.client_session_id,
-        user_agent=interception.user_agent,
-        correlating_tool_call_id=interception.correlating_tool_call_id,
-        credential_kind=interception.credential_kind.value,
-        credential_hint=interception.credential_hint,
-        prompt=interception.prompt,
-        bytes_in=interception.bytes_in,
-        partially_observed=interception.partially_observed,
-        metadata={"request_user_agent": interception.user_agent, **interception.metadata},
     )

@@ -140,6 +140,8 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
     response_sha256: str | None
     client_sha256: str | None
     partially_observed: bool
+    redactions: int | None
+    """Secrets that were taken out of what was recorded."""
 
     def with_details(
         self,

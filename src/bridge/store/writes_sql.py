@@ -42,6 +42,7 @@ _ENDED = (
     ("stop_reason", "stop_reason", "text"),
     ("error_type", "error_type", "text"),
     ("error_message", "error_message", "text"),
+    ("redactions", "redactions", "integer"),
 )
 """Columns that an end fills."""
 

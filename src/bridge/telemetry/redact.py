@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.domain.identity import hint
+from bridge.domain.secrets import known_secrets
 
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
 """What a log line can hold."""
@@ -25,9 +26,12 @@ _SECRET_NAMES = frozenset(
     }
 )  # fmt: skip
 
+_SHORTEST = 12  # "password=x…", "Bearer 12345"
 _TRIGGERS = ("aib_", "aib%5", "sk-", "://", "earer ", "gh", "assword", "ASSWORD")
-# A text without one of these cannot match a shape below; most texts stop here.
+# A text without one of these cannot match a shape below.
 
+# What is recorded is looked through with more care (`domain.secrets`, which comes after these); in
+# a log line there is no harm in masking too much.
 # Every quantifier is bounded or the last of its pattern, so that no text costs quadratic time.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(aib(?:_|%5[fF])[0-9A-Za-z]{12}(?:_|%5[fF]))[0-9A-Za-z]+"), r"\1..."),
@@ -43,14 +47,12 @@ _MAX_DEPTH = 12
 
 def redacted_text(text: str) -> str:
     """Return `text` with tokens, keys and passwords of known shapes masked."""
-    for trigger in _TRIGGERS:
-        if trigger in text:
-            break
-    else:
+    if len(text) < _SHORTEST:
         return text
-    for shape, mask in _SHAPES:
-        text = shape.sub(mask, text)
-    return text
+    if any(trigger in text for trigger in _TRIGGERS):
+        for shape, mask in _SHAPES:
+            text = shape.sub(mask, text)
+    return known_secrets().redacted(text)[0]
 
 
 def plain(value: object, depth: int = 0) -> Plain:

@@ -52,6 +52,7 @@ from bridge.web.requests import (
     asking,
     interception_of,
     names_account,
+    own_secrets,
     recorded_of,
     with_model,
 )
@@ -284,7 +285,8 @@ class Gateway:
                     credential=credential,
                     summary=recorded_of(read.summary, route),
                     bytes_in=request.body.size,
-                )
+                ),
+                own_secrets(authenticated.user_credential),
             )
         except BaseException:  # the client may leave while the store is asked
             ticket.release()

@@ -13,7 +13,7 @@ from bridge.bodies import Body
 from bridge.dialects.interface import Adaptation, RequestSummary
 from bridge.domain.clients import client_session_id, detect_client
 from bridge.domain.clock import utc
-from bridge.domain.identity import Credential, CredentialKind
+from bridge.domain.identity import Credential, CredentialKind, UserCredential
 from bridge.domain.interception import Interception
 from bridge.intercept.attempts import Place
 from bridge.policy.stored_objects import StoredAccess
@@ -100,6 +100,14 @@ def recorded_of(summary: RequestSummary, route: Route) -> RequestSummary:
         return summary
     model = summary.model if route.request_api is None else ""
     return msgspec.structs.replace(NOTHING_READ, model=model)
+
+
+def own_secrets(credential: UserCredential | None) -> tuple[str, ...]:
+    """Return a user's own credential without its scheme, for what must not record it."""
+    if credential is None:
+        return ()
+    value = credential.value.decode("latin-1")
+    return (value.rpartition(" ")[2],)
 
 
 def asking(

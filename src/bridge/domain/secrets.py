@@ -1,0 +1,298 @@
+"""Secrets in texts: found by shape, by place, by name and by value, and replaced by what they are.
+
+A text is gone through a fixed number of times by RE2, in time linear in its length. What replaces
+a secret says what it was: `[redacted:github-token]`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import re2
+
+from bridge.domain.secret_assignments import (
+    ASSIGNMENT,
+    BEFORE_CHARACTERS,
+    FLAG,
+    NAME,
+    assigned_until,
+    named,
+    secret_value,
+)
+from bridge.domain.secret_shapes import BOUNDARY, PLACES, SHAPES
+
+MOST_SPANS = 10_000
+"""With more secrets than this in it, what follows in a text is replaced as a whole."""
+MOST_PATTERNS = 50
+LONGEST_PATTERN = 500
+LONGEST_LABEL = 40
+SHORTEST_VALUE = 8
+"""Shorter credentials are not looked for by value: they might be any word."""
+
+_MEMORY_BYTES = 64 << 20
+_PATTERN_MEMORY_BYTES = 1 << 20
+_LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
+_BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
+_HIDING = re.compile(rb"\\[u/]")
+
+Span = tuple[int, int, str]
+"""Begin, end, label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraPattern:
+    """A kind of secret that somebody configured."""
+
+    label: str
+    pattern: str
+    """In RE2's syntax; its first group, if it has one, is what is replaced."""
+
+
+class Secrets:
+    """Finds and replaces secrets; the same for every text."""
+
+    def __init__(self, extra: Sequence[ExtraPattern] = ()) -> None:
+        """Look for the known kinds and for `extra`.
+
+        Raises:
+            ValueError: one of `extra` cannot be used; the message says which and why.
+        """
+        options = _options(_MEMORY_BYTES)
+        alternatives = b"|".join(shape.pattern for shape in SHAPES)
+        self._shapes = re2.compile(BOUNDARY + b"(" + alternatives + b")", options)
+        self._each_shape = [(each.label, re2.compile(each.pattern, options)) for each in SHAPES]
+        self._places = [(each.label, re2.compile(each.pattern, options)) for each in PLACES]
+        self._assignment = re2.compile(ASSIGNMENT, options)
+        known = (BOUNDARY + b"(?:" + alternatives + b")", ASSIGNMENT, FLAG)
+        everything = (*known, *(each.pattern for each in PLACES))
+        self._anything = re2.compile(b"|".join(b"(?:%s)" % each for each in everything), options)
+        """One look that most texts need no second after."""
+        self._flag = re2.compile(FLAG, options)
+        self._name = re2.compile(NAME, options)
+        self._extra = [(each.label, compiled(each)) for each in extra]
+
+    def redacted(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
+        """Return `text` without the secrets in it, and how many there were.
+
+        Args:
+            text: anything.
+            values: credentials to be looked for as they are.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        spans = self._spans(data, values)
+        if not spans:
+            return text, 0
+        return _replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
+
+    def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
+        """Return JSON without the secrets in its strings, otherwise byte for byte as it was.
+
+        What is JSON stays JSON. What is none (it was cut, or never was) is taken as plain text.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        values = tuple(values)
+        # Written plainly, as models do, nothing hides in strings that is not seen from outside.
+        hidden = _HIDING.search(data) is not None or any(value in text for value in values)
+        if not hidden and not self._extra and not self._anything.search(data):
+            return text, 0
+        if not _is_json(text):
+            return self.redacted(text, values)
+        pieces: list[bytes] = []
+        begin = count = 0
+        name = b""
+        for match in _STRING.finditer(data):
+            literal = data[match.start() : match.end() - len(match.group(1) or b"")]
+            said = json.loads(literal)
+            kept, found = self._string(said, name, values)
+            name = said.encode("utf-8", "surrogatepass") if match.group(1) else b""
+            if found:
+                count += found
+                pieces.append(data[begin : match.start()])
+                pieces.append(json.dumps(kept).encode("ascii"))
+                begin = match.start() + len(literal)
+        if not count:
+            return text, 0
+        pieces.append(data[begin:])
+        return b"".join(pieces).decode("utf-8", "surrogatepass"), count
+
+    def _string(self, said: str, name: bytes, values: Sequence[str]) -> tuple[str, int]:
+        """Return a string of a JSON document, whose name in an object is `name`, redacted."""
+        kept, found = self.redacted(said, values)
+        if found or not name:
+            return kept, found
+        match = self._name.search(name)
+        value = said.encode("utf-8", "surrogatepass")
+        if match is not None and not any(each.isspace() for each in said):
+            word = match.group(1)
+            before = name[: match.start(1)][-BEFORE_CHARACTERS:]
+            if named(before, word) and secret_value(word, value, quoted=True):
+                return f"[redacted:{_label_of(word)}]", 1
+        return said, 0
+
+    def _spans(self, data: bytes, values: Iterable[str]) -> list[Span]:
+        """Return what is to be replaced, in order and without overlaps."""
+        found: list[Span] = []
+        for begin, end, label in self._all(data, values):
+            found.append((begin, end, label))
+            if len(found) > MOST_SPANS:
+                # Of one kind they come in order, so nothing before is left out but what is
+                # found by the kinds that were not asked yet: all of it goes.
+                return [(0, len(data), "too-many-secrets")]
+        return _apart(found)
+
+    def _all(self, data: bytes, values: Iterable[str]) -> Iterator[Span]:
+        for value in values:
+            yield from _occurrences(data, value.encode("utf-8", "surrogatepass"))
+        yield from self._extras(data)
+        if self._anything.search(data) is None:
+            return
+        for label, pattern in self._places:
+            for match in pattern.finditer(data):
+                begin, end = match.span(1)
+                if _meant(label, data[begin:end]):
+                    yield begin, end, label
+        for match in self._shapes.finditer(data):
+            begin, end = match.span(1)
+            if (kind := self._label(data[begin:end])) is not None:
+                yield begin, end, kind
+        yield from self._assignments(data)
+
+    def _extras(self, data: bytes) -> Iterator[Span]:
+        for label, pattern in self._extra:
+            group = 1 if pattern.groups else 0
+            for match in pattern.finditer(data):
+                begin, end = match.span(group)
+                if begin < end:
+                    yield begin, end, label
+
+    def _assignments(self, data: bytes) -> Iterator[Span]:
+        position = 0
+        while (match := self._assignment.search(data, position)) is not None:
+            word, begin = match.span(1), match.end() - 1
+            end = assigned_until(data, word, data[slice(*match.span(3))], begin)
+            if end:
+                yield begin, end, _label_of(data[slice(*word)])
+            # What follows a name may be a name itself.
+            position = end or begin
+        for match in self._flag.finditer(data):
+            (begin, end), name = match.span(2), data[slice(*match.span(1))]
+            if secret_value(name, data[begin:end], quoted=False, tight=True):
+                yield begin, end, _label_of(name)
+
+    def _label(self, secret: bytes) -> str | None:
+        """Return what `secret` is; None when it only looks like one."""
+        label = next(
+            (each for each, pattern in self._each_shape if pattern.fullmatch(secret)), "secret"
+        )
+        if label == "openai-key" and not any(48 <= each <= 57 for each in secret):
+            return None  # a long word behind "sk-"
+        return label
+
+
+@cache
+def known_secrets() -> Secrets:
+    """Return what finds the known kinds, and no others; made when first asked for."""
+    return Secrets()
+
+
+def compiled(extra: ExtraPattern) -> Any:
+    """Return an extra pattern, ready to be run.
+
+    Raises:
+        ValueError: it cannot be used; the message says why.
+    """
+    if not _LABEL.fullmatch(extra.label) or len(extra.label) > LONGEST_LABEL:
+        raise ValueError(
+            f"the name {extra.label[:LONGEST_LABEL]!r} must be lower-case letters and digits, in "
+            "words joined by single dashes"
+        )
+    if len(extra.pattern) > LONGEST_PATTERN:
+        raise ValueError(f"{extra.label} is longer than {LONGEST_PATTERN} characters")
+    try:
+        pattern = re2.compile(extra.pattern.encode(), _options(_PATTERN_MEMORY_BYTES))
+    except re2.error as error:
+        reason = error.args[0] if error.args else b""
+        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"{extra.label} is no regular expression of RE2: {said}") from None
+    if pattern.fullmatch(b""):
+        raise ValueError(f"{extra.label} also matches where there is nothing")
+    return pattern
+
+
+def _options(memory_bytes: int) -> Any:
+    options = re2.Options()
+    options.max_mem = memory_bytes
+    options.log_errors = False
+    return options
+
+
+def _meant(label: str, secret: bytes) -> bool:
+    """Return whether what stands at a secret's place is one."""
+    if label == "private-key":
+        return _BASE64_LINE.search(secret) is not None
+    if label in ("url-password", "password", "authorization"):
+        return _PLACEHOLDER.match(secret) is None and (
+            label != "authorization" or any(48 <= each <= 57 for each in secret)
+        )
+    return True
+
+
+def _label_of(word: bytes) -> str:
+    """Return the label for what a name that ends in `word` stands for."""
+    lowered = word.lower()
+    if b"pass" in lowered or b"pwd" in lowered:
+        return "password"
+    if b"token" in lowered:
+        return "token"
+    return "key" if b"key" in lowered else "secret"
+
+
+def _occurrences(data: bytes, value: bytes) -> Iterator[Span]:
+    if len(value) < SHORTEST_VALUE:
+        return
+    begin = data.find(value)
+    while begin >= 0:
+        yield begin, begin + len(value), "provider-key"
+        begin = data.find(value, begin + len(value))
+
+
+def _apart(spans: list[Span]) -> list[Span]:
+    """Return `spans` in order; what overlaps is one, named as the first of it that was found."""
+    ordered = sorted((begin, end, n) for n, (begin, end, _) in enumerate(spans))
+    joined: list[tuple[int, int, int]] = []
+    for begin, end, n in ordered:
+        if joined and begin < joined[-1][1]:
+            first, last, other = joined[-1]
+            joined[-1] = (first, max(last, end), min(other, n))
+        else:
+            joined.append((begin, end, n))
+    return [(begin, end, spans[n][2]) for begin, end, n in joined]
+
+
+def _replaced(data: bytes, spans: Sequence[Span]) -> bytes:
+    pieces: list[bytes] = []
+    position = 0
+    for begin, end, label in spans:
+        pieces += (data[position:begin], b"[redacted:%s]" % label.encode("ascii"))
+        position = end
+    pieces.append(data[position:])
+    return b"".join(pieces)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+Redact = Callable[[str], tuple[str, int]]
+"""What replaces the secrets of a text, and says how many there were."""

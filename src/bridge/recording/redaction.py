@@ -1,0 +1,108 @@
+"""Redaction: secrets leave a record before it is written anywhere, journal and log alike.
+
+What the client and the provider exchange is not touched; only what is kept of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol, TypeVar, get_args
+
+from msgspec.structs import replace
+
+from bridge.domain.records import AnyRecord, Record
+from bridge.domain.secrets import SHORTEST_VALUE, Secrets
+
+R = TypeVar("R", bound=Record)
+
+_TEXTS = frozenset({"content", "error_message", "invocation_error", "prompt", "user_agent"})
+_JSON = frozenset({"input"})
+_MAPPINGS = frozenset({"metadata"})
+_FIELDS: dict[type[Record], tuple[str, ...]] = {
+    record: tuple(name for name in record.__struct_fields__ if name in _TEXTS | _JSON | _MAPPINGS)
+    for record in get_args(AnyRecord)
+}
+"""Per record, the members that say what people, models and providers said."""
+_DEEPEST = 16
+_TOO_DEEP = "[redacted:too-deep]"
+
+
+class Redacting(Protocol):
+    """What takes the secrets out of records."""
+
+    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:
+        """Return `record` without secrets, and how many there were.
+
+        Args:
+            record: about to be written down.
+            own: credentials that came with the request.
+        """
+
+
+class NoRedaction:
+    """Leaves records as they are."""
+
+    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:  # noqa: ARG002  # Redacting's
+        """Return `record`."""
+        return record, 0
+
+
+class Redaction:
+    """Looks for secrets of all known kinds, and for the credentials that the bridge holds."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        """Look for what `secrets` knows; see `hold`."""
+        self._secrets = secrets
+        self._held: tuple[str, ...] = ()
+        self._held_before: tuple[str, ...] = ()
+
+    def hold(self, values: Iterable[str]) -> None:
+        """Look for these credentials too, and for those that were given the last time.
+
+        Requests that began before a change are still answered about their own.
+        """
+        self._held_before = self._held
+        self._held = tuple({value for value in values if len(value) >= SHORTEST_VALUE})
+
+    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:
+        """Return `record` without secrets, and how many there were."""
+        changed: dict[str, object] = {}
+        count = 0
+        values = (*self._held, *self._held_before, *own)
+        for name in _FIELDS.get(type(record), ()):
+            value = getattr(record, name)
+            if not value:
+                continue
+            kept, found = self._kept(name, value, values)
+            if found:
+                changed[name] = kept
+                count += found
+        return (replace(record, **changed), count) if changed else (record, 0)
+
+    def _kept(self, name: str, value: object, values: Collection[str]) -> tuple[object, int]:
+        if name in _JSON and isinstance(value, str):
+            return self._secrets.redacted_json(value, values)
+        return self._value(value, values, 0)
+
+    def _value(self, value: object, values: Collection[str], depth: int) -> tuple[object, int]:
+        """Return JSON-like `value` with its strings redacted."""
+        if isinstance(value, str):
+            return self._secrets.redacted(value, values)
+        if not isinstance(value, Mapping | list | tuple):
+            return value, 0
+        if depth >= _DEEPEST:
+            return _TOO_DEEP, 1
+        count = 0
+        if isinstance(value, Mapping):
+            members: dict[object, object] = {}
+            for key, item in value.items():
+                shown, found = self._value(key, values, depth + 1)
+                members[shown], more = self._value(item, values, depth + 1)
+                count += found + more
+            return (members, count) if count else (value, 0)
+        items = []
+        for item in value:
+            kept, found = self._value(item, values, depth + 1)
+            items.append(kept)
+            count += found
+        return (items, count) if count else (value, 0)

@@ -1,0 +1,165 @@
+"""Tests for bridge.recording.redaction: nothing secret reaches the journal or the log."""
+
+from __future__ import annotations
+
+import json
+
+from bridge.domain.clock import utc
+from bridge.domain.identity import CredentialKind
+from bridge.domain.ids import uuid7
+from bridge.domain.interception import Api, Ending, EndState, Interception, Traffic
+from bridge.domain.observations import ModelThought, ToolUsage
+from bridge.domain.records import InterceptionStarted, ModelThoughtRecorded, ToolUsageRecorded
+from bridge.domain.secrets import known_secrets
+from bridge.recording.recorder import Levels, Recorder, Recording
+from bridge.recording.redaction import Redaction
+from bridge.recording.structured_log import StructuredLog
+from tests.domain.secret_samples import X
+from tests.policy.test_admission import person
+from tests.recording.test_structured_log import MemoryLog
+from tests.support.cases import BridgeTestCase
+from tests.support.gateway import MemoryJournal
+
+_KEY = f"ghp_{X(36)}"
+_HELD = "organisation-key-of-no-known-shape"
+_OWN = "user-key-of-no-known-shape"
+
+
+class RedactionTests(BridgeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.journal = MemoryJournal()
+        self.log = MemoryLog()
+        self.redaction = Redaction(known_secrets())
+        self.redaction.hold([_HELD])
+
+    def begin(self, prompt: str = "Hello", **members: object) -> Recording:
+        recorder = Recorder(
+            journal=self.journal,
+            levels=Levels(),
+            clock=self.clock,
+            log=StructuredLog(log=self.log),
+            redaction=self.redaction,
+        )
+        now = self.clock.seconds()
+        values: dict[str, object] = {
+            "id": uuid7(now),
+            "started_at": utc(now),
+            "traffic": Traffic.INTERCEPTED,
+            "actor": person(1, token="tokentokento"),
+            "provider": "anthropic",
+            "provider_name": "anthropic",
+            "api": Api.MESSAGES,
+            "method": "POST",
+            "route": "/v1/messages",
+            "model": "claude-sonnet-5",
+            "streaming": True,
+            "client": "Unknown",
+            "client_session_id": None,
+            "user_agent": "",
+            "correlating_tool_call_id": None,
+            "credential_kind": CredentialKind.CENTRALIZED,
+            "credential_hint": "sk-a...wxyz",
+            "prompt": prompt,
+            "bytes_in": 10,
+        }
+        return recorder.begin(Interception(**(values | members)), own=[_OWN])  # type: ignore[arg-type]
+
+    def end(self, recording: Recording, error_message: str | None = None) -> None:
+        recording.end(
+            Ending(
+                at=utc(self.clock.seconds()),
+                state=EndState.COMPLETED,
+                http_status=200,
+                ttfb_ms=1,
+                duration_ms=2,
+                bytes_out=3,
+                response_sha256=None,
+                client_sha256=None,
+                error_message=error_message,
+            ),
+            None,
+        )
+
+    def assertNowhere(self, secret: str) -> None:  # as unittest's
+        self.assertNotIn(secret, repr(self.journal.records))
+        self.assertNotIn(secret, repr(self.log.lines))
+
+    def test_prompt_loses_its_secrets_in_journal_and_log(self) -> None:
+        """What a person pasted is kept without the key in it."""
+        self.begin(f"why does {_KEY} not work?")
+
+        self.assertEqual(
+            self.journal.of(InterceptionStarted)[0].prompt,
+            "why does [redacted:github-token] not work?",
+        )
+        self.assertNowhere(_KEY)
+        self.assertIn("[redacted:github-token]", repr(self.log.lines))
+
+    def test_what_the_client_says_of_itself_is_looked_through(self) -> None:
+        """User agent and metadata, however deep."""
+        self.begin(user_agent=f"x/1 {_KEY}", metadata={"a": [{"b": f"t={_KEY}", _KEY: 1}]})
+
+        self.assertNowhere(_KEY)
+
+    def test_tool_arguments_stay_json(self) -> None:
+        """They can be parsed as before."""
+        recording = self.begin()
+        recording.observe(
+            1,
+            [
+                ToolUsage(
+                    response_id="m",
+                    tool_call_id="t",
+                    tool="Bash",
+                    input=json.dumps({"command": f'echo "{_KEY}"', "password": "hunter22"}),
+                )
+            ],
+        )
+
+        self.assertEqual(
+            json.loads(self.journal.of(ToolUsageRecorded)[0].input),
+            {"command": 'echo "[redacted:github-token]"', "password": "[redacted:password]"},
+        )
+        self.assertNowhere(_KEY)
+
+    def test_thoughts_are_looked_through(self) -> None:
+        """A model that repeats a secret does not keep it."""
+        self.begin().observe(1, [ModelThought(content=f"They use {_KEY}.", source="thinking")])
+
+        self.assertEqual(
+            self.journal.of(ModelThoughtRecorded)[0].content, "They use [redacted:github-token]."
+        )
+
+    def test_provider_that_echoes_a_key_is_not_recorded_so(self) -> None:
+        """Neither the organisation's key nor the user's own, whatever they look like."""
+        self.end(self.begin(), f"bad key {_HELD}, or {_OWN}")
+
+        self.assertEqual(
+            self.journal.ended.error_message,
+            "bad key [redacted:provider-key], or [redacted:provider-key]",
+        )
+        self.assertNowhere(_HELD)
+        self.assertNowhere(_OWN)
+
+    def test_keys_of_before_a_change_are_still_known(self) -> None:
+        """A request that began before a reload is answered about the former key."""
+        self.redaction.hold(["another-key-of-the-organisation"])
+
+        self.end(self.begin(), f"bad key {_HELD}")
+
+        self.assertNowhere(_HELD)
+
+    def test_end_says_how_many_there_were(self) -> None:
+        """Over prompt, tool calls, thoughts and the error."""
+        recording = self.begin(f"{_KEY} and DB_PASSWORD=geheim")
+        recording.observe(1, [ModelThought(content=_KEY, source="thinking")])
+        self.end(recording, f"no {_HELD}")
+
+        self.assertEqual(self.journal.ended.redactions, 4)
+
+    def test_nothing_secret_counts_as_none(self) -> None:
+        """Zero is known, which is not the same as unknown."""
+        self.end(self.begin("Hello"))
+
+        self.assertEqual(self.journal.ended.redactions, 0)
