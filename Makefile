@@ -6,13 +6,15 @@
 #             prints what becomes of every fault of a provider, as it is seen now
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
+# make bench-peers
+#             installs other gateways into .bench/ and compares the bridge with them
 
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients faults lint bench requirements clean
+.PHONY: run test test-clients faults lint bench bench-peers requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -36,6 +38,16 @@ lint: $(VENV)/.development
 
 bench: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m benchmarks
+
+# Other gateways, in an environment of their own.
+bench-peers: $(VENV)/.development .bench/.installed
+	PYTHONPATH=. $(BIN)/python -m benchmarks.peers
+
+.bench/.installed: benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv .bench/python
+	.bench/python/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/peers-requirements.txt
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix .bench/node @portkey-ai/gateway@1.15.2; fi
+	touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "AI Bridge needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.load import Job
 from benchmarks.servers import Cores, Server, cpu_seconds, pin, resident_bytes
+from benchmarks.speech import Speech
 from tests.support.bridge_process import ROOT, eventually
 
 CONNECTIONS = 32
@@ -20,6 +21,7 @@ _PROMPT_CHARACTERS = 1900
 """Makes a request of about 2 kB."""
 _ANSWER = {"x-demo-events": "25", "x-demo-event-bytes": "25"}
 """Makes an answer of about 1 kB."""
+_BRIEF = {"x-demo-events": "3"}
 _EVENT_CHARACTERS = 40
 """Makes an event of about 150 bytes."""
 _INTERVAL_SECONDS = 0.01
@@ -82,7 +84,7 @@ class LoadFailed(Exception):  # noqa: N818  # reads as a sentence
 
 def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
     """Ask for small messages on 32 connections."""
-    job = _job(server, "requests", _small(server, stream=False), _ANSWER, seconds=seconds)
+    job = _job(server, "requests", _small(server, _ANSWER, stream=False), _ANSWER, seconds=seconds)
     before = cpu_seconds(server.pid)
     result = _run(job, cores)
     used = cpu_seconds(server.pid) - before
@@ -94,25 +96,27 @@ def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
     )
 
 
-def streaming(server: Server, cores: Cores, events: int) -> Streaming:
-    """Read 32 streams of `events` events, 100 a second each."""
-    knobs = {
-        "x-demo-events": str(events - server.speech.frame_events),
-        "x-demo-event-bytes": str(_EVENT_CHARACTERS),
-        "x-demo-interval": str(_INTERVAL_SECONDS),
-    }
-    job = _job(server, "streams", _small(server, stream=True), knobs)
+def streaming(server: Server, cores: Cores, events: int, streams: int = CONNECTIONS) -> Streaming:
+    """Read so many streams of `events` events at once, 100 a second each."""
+    knobs = _streamed(server.speech, events)
+    body = _small(server, knobs, stream=True)
+    job = _job(server, "streams", body, knobs, connections=streams)
     before = cpu_seconds(server.pid)
     result = _run(job, cores)
     used = cpu_seconds(server.pid) - before
-    return Streaming(cpu_microseconds=used / (CONNECTIONS * events) * _MICRO, done=result["done"])
+    return Streaming(cpu_microseconds=used / (streams * events) * _MICRO, done=result["done"])
 
 
 def delay(server: Server, cores: Cores, count: int) -> Delay:
     """Begin short streams one after the other, with pauses."""
-    knobs = {"x-demo-events": "3"}
+    knobs = _BRIEF
     job = _job(
-        server, "first_bytes", _small(server, stream=True), knobs, connections=1, count=count
+        server,
+        "first_bytes",
+        _small(server, knobs, stream=True),
+        knobs,
+        connections=1,
+        count=count,
     )
     times = sorted(_run(job, cores)["first_bytes"])
     return Delay(
@@ -148,8 +152,22 @@ def _settled(pid: int) -> int:
     return seen[-1]
 
 
-def _small(server: Server, *, stream: bool) -> str:
-    return server.speech.body("demo-text", "benchmark " * (_PROMPT_CHARACTERS // 10), stream)
+def models(speech: Speech, events: int) -> Sequence[str]:
+    """Return the names of the models that all measurements but `memory` ask for."""
+    return [speech.model(knobs) for knobs in (_ANSWER, _streamed(speech, events), _BRIEF)]
+
+
+def _streamed(speech: Speech, events: int) -> Mapping[str, str]:
+    return {
+        "x-demo-events": str(events - speech.frame_events),
+        "x-demo-event-bytes": str(_EVENT_CHARACTERS),
+        "x-demo-interval": str(_INTERVAL_SECONDS),
+    }
+
+
+def _small(server: Server, knobs: Mapping[str, str], *, stream: bool) -> str:
+    prompt = "benchmark " * (_PROMPT_CHARACTERS // 10)
+    return server.speech.body(server.speech.model(knobs), prompt, stream)
 
 
 def _large() -> str:

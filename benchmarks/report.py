@@ -61,7 +61,7 @@ def table(numbers: Mapping[str, Numbers]) -> str:
     )  # fmt: skip
     rows = [header]
     for name, own in numbers.items():
-        direct = numbers["direct"]
+        direct = numbers.get("direct", Numbers())
         memory = own.memory
         rows.append(
             (
@@ -129,6 +129,47 @@ def targets(numbers: Mapping[str, Numbers]) -> Sequence[Target]:
     latest = max((each.seconds for each in own.arrivals), default=None)
     add("all records in Postgres after a load", latest, LIMIT_SECONDS, "s")
     add("records missing", float(own.missing) if own.arrivals else None, 0.0, "")
+    return found
+
+
+def peer_targets(numbers: Mapping[str, Numbers]) -> Sequence[Target]:
+    """Return what was to be reached beside other gateways, for those that were measured."""
+    own = numbers["bridge"]
+    found: list[Target] = []
+    for name, times, share in (
+        ("LiteLLM", 20.0, 1 / 8),
+        ("Portkey", 2.0, None),
+        ("bare", 1.0, None),
+        ("ferrogw", None, 1.15),
+        ("nginx", None, 4.0),
+    ):
+        other = numbers.get(name)
+        if other is None:
+            continue
+        if times is not None:
+            ratio = _ratio(own.throughput, other.throughput, lambda each: each.per_second)
+            if ratio is not None:
+                found.append(
+                    Target(
+                        what="requests/s",
+                        value=ratio,
+                        limit=times,
+                        at_least=True,
+                        unit=f"x {name}",
+                    )
+                )
+        if share is not None:
+            ratio = _ratio(own.streaming, other.streaming, lambda each: each.cpu_microseconds)
+            if ratio is not None:
+                found.append(
+                    Target(
+                        what="CPU per streamed event",
+                        value=ratio,
+                        limit=share,
+                        at_least=False,
+                        unit=f"x {name}",
+                    )
+                )
     return found
 
 

@@ -186,7 +186,7 @@ class Nginx:
             stderr=subprocess.DEVNULL,
         )
         pin(self._process.pid, cores.server)
-        eventually(lambda: _listens(self._process, self.port), seconds=10.0, what="nginx")
+        eventually(lambda: listens(self._process, self.port), seconds=10.0, what="nginx")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -322,7 +322,8 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
 
 
-def _listens(process: subprocess.Popen[bytes] | None, port: int) -> bool:
+def listens(process: subprocess.Popen[bytes] | None, port: int) -> bool:
+    """Return whether a port of this process can be connected to."""
     assert process is not None and process.poll() is None, "it ended"
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

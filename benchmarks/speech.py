@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -21,6 +21,15 @@ class Speech:
     """The provider of the bridge that speaks it."""
     knobs: str = "x-demo-"
     """How the headers begin that tell the upstream what to answer."""
+    model: Callable[[Mapping[str, str]], str] = lambda _: "demo-text"
+    """Gives the model's name; only of upstreams that are not told by headers does it say what."""
+
+
+def model_of(knobs: Mapping[str, str]) -> str:
+    """Return the name of the model of `benchmarks.chat` that answers as these knobs say."""
+    milliseconds = round(float(knobs.get("x-demo-interval", "0")) * 1000)
+    events, characters = knobs.get("x-demo-events", "8"), knobs.get("x-demo-event-bytes", "24")
+    return f"bench-{events}-{characters}-{milliseconds}"
 
 
 def _messages(model: str, prompt: str, stream: bool) -> str:
@@ -46,6 +55,14 @@ CHAT = Speech(name="chat", path="/v1/chat/completions", body=_chat, frame_events
 """Role, finish, usage, `[DONE]`."""
 RESPONSES = Speech(name="responses", path="/v1/responses", body=_responses, frame_events=8)
 """Created, in progress, item added, part added, text done, part done, item done, completed."""
+CHAT_BY_MODEL = Speech(
+    name="chat",
+    path="/v1/chat/completions",
+    body=_chat,
+    frame_events=3,
+    model=model_of,
+)
+"""Role, finish, `[DONE]`; of the upstream that other gateways can be pointed at."""
 BEDROCK = Speech(
     name="bedrock",
     path="/v1/messages",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from unittest import TestCase
 
 from benchmarks import measures
+from benchmarks.gateways import ChatUpstream
 from benchmarks.measures import Delay, Memory, Streaming, Throughput
 from benchmarks.records import Arrival
-from benchmarks.report import Numbers, table, target_lines, targets
+from benchmarks.report import Numbers, peer_targets, table, target_lines, targets
 from benchmarks.servers import Cores, DemoUpstream
 
 
@@ -45,6 +46,38 @@ class LoadTests(TestCase):
 
         with self.assertRaisesRegex(measures.LoadFailed, "401"):
             measures.throughput(self.upstream, self.cores, 0.1)
+
+
+class PeersTests(TestCase):
+    def setUp(self) -> None:
+        self.cores = Cores()
+        self.upstream = ChatUpstream()
+        self.addCleanup(self.upstream.stop)
+        self.upstream.start(self.cores)
+
+    def test_the_model_says_what_is_answered(self) -> None:
+        fast = measures.throughput(self.upstream, self.cores, 0.2)
+        paced = measures.streaming(self.upstream, self.cores, 10, 3)
+
+        self.assertGreater(fast.done, 32)
+        self.assertEqual(paced.done, 3)
+
+    def test_the_bridge_is_held_against_each_that_was_measured(self) -> None:
+        measured = {
+            "bare": numbers(900.0, 0.001),
+            "bridge": numbers(1000.0, 0.001),
+            "LiteLLM": numbers(60.0, 0.001),
+        }
+        found = {f"{each.what}, {each.unit}": each for each in peer_targets(measured)}
+
+        self.assertEqual(
+            {name: each.reached for name, each in found.items()},
+            {
+                "requests/s, x LiteLLM": False,
+                "CPU per streamed event, x LiteLLM": False,
+                "requests/s, x bare": True,
+            },
+        )
 
 
 class ReportTests(TestCase):
