@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -31,12 +32,24 @@ class ClosePortTests(TestCase):
         for each in waiting:
             self.addCleanup(each.close)
 
-        await close_port(port)
+        await close_port(port, reactor)
 
         for each in waiting:
             self.assertEqual(await deferToThread(each.recv, 100), GREETING)
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(address, SECONDS)
+
+    async def test_who_connects_while_it_is_closed_is_refused_and_not_dropped(self) -> None:
+        port = reactor.listenTCP(0, Factory.forProtocol(Greeter), interface="127.0.0.1")  # type: ignore[attr-defined]
+        address = ("127.0.0.1", port.getHost().port)
+
+        closing = Deferred.fromCoroutine(close_port(port, reactor))
+        with socket.socket() as late:
+            late.settimeout(SECONDS)
+            connecting = deferToThread(late.connect, address)
+            await closing
+
+            await self.assertFailure(connecting, ConnectionRefusedError)
 
     async def test_a_unix_socket_is_closed_alike(self) -> None:
         path = self.mktemp()
@@ -46,6 +59,6 @@ class ClosePortTests(TestCase):
         client.settimeout(SECONDS)
         client.connect(path)
 
-        await close_port(port)
+        await close_port(port, reactor)
 
         self.assertEqual(await deferToThread(client.recv, 100), GREETING)

@@ -247,7 +247,9 @@ class Lifecycle:
 
     async def _stop_listening(self, ports: Sequence[IListeningPort]) -> None:
         for port in ports:
-            await _step("stop listening", close_port(port), self._bridge.reactor)
+            await _step(
+                "stop listening", close_port(port, self._bridge.reactor), self._bridge.reactor
+            )
 
     async def _drain(self) -> None:
         """Serve the connections that there are: what runs, and one more request on each.
