@@ -40,8 +40,9 @@ from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
 from bridge.policy.keyring import KeyState
 from bridge.policy.stored_objects import Makers, StoredObjects
-from bridge.privacy import redaction_from
-from bridge.recording.recorder import Levels, Recorder
+from bridge.privacy import level_rules, redaction_from
+from bridge.recording.levels import LevelsInForce
+from bridge.recording.recorder import Recorder
 from bridge.recording.redaction import Redaction
 from bridge.recording.refusals import Refusals
 from bridge.recording.siem import SiemFollower
@@ -97,6 +98,7 @@ class Bridge:
     interceptor: Interceptor
     refusals: Refusals
     redaction: Redaction | None
+    levels: LevelsInForce
     metrics: Metrics
     gateway: Gateway
     breakers: CircuitBreakers | NoBreakers
@@ -167,6 +169,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         metrics=metrics,
     )
     redaction = redaction_from(settings)
+    levels = LevelsInForce(level_rules(settings))
     stored = StoredObjects(makers=_makers(database))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
@@ -179,7 +182,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         enabled=settings[options.ENABLED],
         max_body_bytes=settings[options.MAX_BODY],
         admission=admission,
-        recorder=_recorder(settings, reactor, streams, journal, stored, metrics, redaction),
+        recorder=_recorder(settings, reactor, streams, journal, stored, metrics, levels, redaction),
         refusals=refusals,
         interceptor=interceptor,
         reactor=reactor,
@@ -267,6 +270,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         interceptor=interceptor,
         refusals=refusals,
         redaction=redaction,
+        levels=levels,
         metrics=metrics,
         gateway=gateway,
         breakers=breakers,
@@ -365,6 +369,7 @@ def _recorder(
     journal: Journal,
     stored: StoredObjects,
     metrics: Metrics,
+    levels: LevelsInForce,
     redaction: Redaction | None,
 ) -> Recorder:
     def ended(interception: Interception, ending: Ending) -> None:
@@ -373,11 +378,7 @@ def _recorder(
 
     return Recorder(
         journal=journal,
-        levels=Levels(
-            prompts=settings[options.RECORD_PROMPTS] == "full",
-            tool_inputs=settings[options.RECORD_TOOL_INPUTS] == "full",
-            thoughts=settings[options.RECORD_THOUGHTS] == "full",
-        ),
+        levels=levels,
         clock=reactor,
         log=(StructuredLog(log=streams.records) if settings[options.STRUCTURED_LOGGING] else None),
         on_end=ended,

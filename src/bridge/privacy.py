@@ -4,20 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.config import options
+from bridge.config import recording
 from bridge.config.settings import Settings
+from bridge.domain.identity import Role
 from bridge.domain.secrets import ExtraPattern, Secrets
+from bridge.recording.levels import LevelRules
+from bridge.recording.recorder import Levels, strictest
 from bridge.recording.redaction import Redaction
 
 
 def redaction_from(settings: Settings) -> Redaction | None:
     """Return what takes secrets out of records; None when they are to be left in."""
-    if not settings[options.REDACT_SECRETS]:
+    if not settings[recording.REDACT_SECRETS]:
         return None
-    patterns: tuple[ExtraPattern, ...] = settings[options.REDACT_PATTERNS]
+    patterns: tuple[ExtraPattern, ...] = settings[recording.REDACT_PATTERNS]
     redaction = Redaction(Secrets(patterns))
     redaction.hold(held_credentials(settings))
     return redaction
+
+
+def level_rules(settings: Settings) -> LevelRules:
+    """Return which contents are recorded, of whom and where."""
+    nothing = settings[recording.DISABLE_CONTENT_RECORDING]
+    everywhere = {
+        content: not nothing and settings[option] == recording.FULL
+        for content, option in recording.CONTENTS.items()
+    }
+    at_provider = {
+        each.name: Levels(
+            **{content: level == recording.FULL for content, level in each.record.items()}
+        )
+        for each in settings.providers
+    }
+    by_role = {
+        role: Levels(
+            **{
+                content: settings[recording.RECORD_BY_ROLE[role, content]] == recording.FULL
+                for content in recording.CONTENTS
+            }
+        )
+        for role in Role
+    }
+    return LevelRules(
+        everywhere=Levels(**everywhere),
+        # A request may be answered by one that stands in for the provider it was made to.
+        by_provider={
+            each.name: strictest(
+                [at_provider[name] for name in (each.name, *each.fallback) if name in at_provider]
+            )
+            for each in settings.providers
+        },
+        by_role=by_role,
+    )
 
 
 def held_credentials(settings: Settings) -> Iterator[str]:

@@ -11,7 +11,7 @@ from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.config.table import Option
 from bridge.deferreds import run_in_background
-from bridge.privacy import held_credentials
+from bridge.privacy import held_credentials, level_rules
 from bridge.upstreams import build_upstreams, close_upstreams, start_upstreams
 
 _WITH_PROVIDERS: frozenset[Option[Any]] = frozenset(
@@ -73,6 +73,7 @@ def reload(bridge: Bridge, settings: Settings) -> Reloaded:
     run_in_background("close former connections", close_upstreams(former))
     if bridge.redaction is not None:
         bridge.redaction.hold(held_credentials(settings))
+    bridge.levels.apply(level_rules(settings))
     bridge.admission.configure(
         max_concurrency=settings[options.MAX_CONCURRENCY],
         rate_limit=settings[options.RATE_LIMIT],

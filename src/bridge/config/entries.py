@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bridge.config import aws, options
 from bridge.config.document import Node
 from bridge.config.kinds import BASE_URL, BOOLEAN, SECRET, TEXT, TEXTS, Kind, choice
+from bridge.config.recording import CONTENTS, LEVEL
 from bridge.config.settings import problem
 from bridge.config.sources import INDEXED_PROVIDER, PROVIDER_PATHS, suggestion
 from bridge.domain.identity import Secret
@@ -37,6 +38,8 @@ FIELDS: Mapping[str, str] = {
     "max_retries": "Overrides aibridge.max_retries for this provider.",
     "fallback": "Names of providers of the same API that are asked when this one answers 429 or "
     "5xx, or cannot be reached; never with a user's own credential.",
+    "record": "A group such as {prompts: off, tool_inputs: off, thoughts: off}: what is not "
+    "recorded of requests to this provider, beyond what record.* says.",
     "fallback_models": "What models are called at those providers, where their names differ.",
 }
 """The fields of an entry, with their documentation."""
@@ -77,6 +80,7 @@ class Entry:
     max_retries: int | None = None
     fallback: tuple[str, ...] = ()
     fallback_models: tuple[tuple[str, str], ...] = ()
+    record: tuple[tuple[str, str], ...] = ()
     bedrock: aws.BedrockSettings | None = None
     """What only the type bedrock has."""
 
@@ -142,6 +146,7 @@ def _entry_from_node(label: str, node: Node, problems: list[str]) -> Entry | Non
         max_retries=reader.get("max_retries", options.MAX_RETRIES.kind),
         fallback=reader.get("fallback", TEXTS) or (),
         fallback_models=reader.texts("fallback_models"),
+        record=reader.texts("record", LEVEL, known=CONTENTS),
         bedrock=aws.bedrock_settings(reader) if reader.is_bedrock() else None,
     )
 
@@ -208,8 +213,16 @@ class _Fields:
             self._problems.append(problem(f"{self._label}.keys", sentence, keys.place))
         return found
 
-    def texts(self, name: str) -> tuple[tuple[str, str], ...]:
-        """Return the members of a group of texts, by name; none when it is left out or wrong."""
+    def texts(
+        self, name: str, kind: Kind[str] = TEXT, known: Collection[str] = ()
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the members of a group, by name; none when it is left out or wrong.
+
+        Args:
+            name: the group.
+            kind: of its members.
+            known: the names that there are; none for any.
+        """
         node = self._members.get(name)
         if node is None or node.value is None:
             return ()
@@ -217,8 +230,12 @@ class _Fields:
         if not isinstance(node.value, dict):
             self._problems.append(problem(label, "must be a group of texts", node.place))
             return ()
+        for key, each in node.members.items():
+            if known and key not in known:
+                sentence = f"is not an option{suggestion(key, known)}"
+                self._problems.append(problem(f"{label}.{key}", sentence, each.place))
         read = (
-            (key, self._read(f"{label}.{key}", each, TEXT)) for key, each in node.members.items()
+            (key, self._read(f"{label}.{key}", each, kind)) for key, each in node.members.items()
         )
         return tuple((key, text) for key, text in read if text)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge.config import options
+from bridge.config import options, recording
 from bridge.config.document import Node, load_document
 from bridge.config.listening import Listener
 from bridge.config.pairs import (
@@ -92,6 +92,7 @@ def _warnings(
             yield problem(where.path, sentence, where.origin)
     if values[options.HTTPS_PROXY].value and values[options.NO_PROXY].ambient:
         yield from odd_exceptions(values)  # not written for us, so commands go on
+    yield from _content_nowhere(values)
     logging = values[options.STRUCTURED_LOGGING]
     silent = values[options.LOG_HUMAN].value == "" and values[options.LOG_JSON].value == ""
     if logging.value and silent:
@@ -101,6 +102,20 @@ def _warnings(
     if run_as.value and values[options.DATABASE_ADDRESS].value.reveal() != "embedded":
         sentence = "has no effect without the embedded database"
         yield problem(run_as.path, sentence, run_as.origin)
+
+
+def _content_nowhere(values: Values) -> Iterator[str]:
+    """Yield a warning when no content is kept of anybody, in the database or in logs."""
+    disabled = values[recording.DISABLE_CONTENT_RECORDING]
+    levels = [values[option] for option in recording.CONTENTS.values()]
+    off = [each for each in levels if each.value == "off"]
+    if disabled.value or len(off) == len(levels):
+        said = disabled if disabled.value else off[0]
+        sentence = (
+            "prompts, tool arguments and thoughts are recorded nowhere, in structured logs neither "
+            "(who asked, what it cost and how it ended still is)"
+        )
+        yield problem(said.path, sentence, said.origin)
 
 
 def _in_plain_sight(option: Option[Any], flags: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bridge.config import recording
 from bridge.config.kinds import (
     BASE_URL,
     BOOLEAN,
@@ -19,13 +20,11 @@ from bridge.config.kinds import (
     duration,
     header_names,
     networks,
-    secret_patterns,
     size,
     whole,
 )
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
-from bridge.domain.secrets import ExtraPattern
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -327,7 +326,7 @@ MAX_DOCUMENT = Option(
     doc="Largest answer in one piece that is read for the record; larger ones pass unread.",
 )
 
-# The journal and what is in it
+# The journal
 
 JOURNAL_FSYNC = Option(
     path="journal.fsync", kind=choice("before_end", "group", "never"), default="before_end",
@@ -344,27 +343,6 @@ JOURNAL_SEGMENT_BYTES = Option(
 JOURNAL_KEEP = Option(
     path="journal.keep", kind=duration(zero="not at all"), default=_DAY,
     doc="Time for which stored records can be replayed; 0 keeps none of them.",
-)
-RECORD_PROMPTS = Option(
-    path="record.prompts", kind=choice("full", "off"), default="full",
-    doc="Whether prompts are recorded.",
-)
-RECORD_TOOL_INPUTS = Option(
-    path="record.tool_inputs", kind=choice("full", "off"), default="full",
-    doc="Whether the arguments of tool calls are recorded.",
-)
-RECORD_THOUGHTS = Option(
-    path="record.thoughts", kind=choice("full", "off"), default="full",
-    doc="Whether the reasoning that models show is recorded.",
-)
-REDACT_SECRETS = Option(
-    path="aibridge.redact_secrets", kind=BOOLEAN, default=True,
-    doc="Take keys, tokens and passwords out of what is recorded, before it is written anywhere.",
-)
-REDACT_PATTERNS: Option[tuple[ExtraPattern, ...]] = Option(
-    path="aibridge.redact_patterns", kind=secret_patterns(), default=(),
-    doc="Further secrets to take out: name=pattern, in the syntax of RE2, which is linear in time; "
-    "the first group, if there is one, is what is taken out.",
 )
 
 SIEM_FILE = Option(
@@ -394,7 +372,8 @@ OFFLINE_GRACE = Option(
 
 # fmt: on
 
-ALL: tuple[Option[Any], ...] = tuple(
-    declared for declared in list(globals().values()) if isinstance(declared, Option)
+ALL: tuple[Option[Any], ...] = (
+    *(each for each in list(globals().values()) if isinstance(each, Option)),
+    *recording.ALL,
 )
-"""Every option above, in the order of declaration."""
+"""Every option, in the order of declaration."""

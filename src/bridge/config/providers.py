@@ -347,6 +347,7 @@ def _settled(entry: Entry, values: Values) -> ProviderSettings:
         max_retries=said(entry.max_retries, options.MAX_RETRIES),
         fallback=entry.fallback,
         fallback_models=dict(entry.fallback_models),
+        record=dict(entry.record),
         bedrock=bedrock,
         origin=entry.origin,
         label=entry.label,

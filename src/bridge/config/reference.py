@@ -87,6 +87,11 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("Limits", "limits.", "Every wait has a limit; the error of a limit that fires names it."),
     ("The journal", "journal.", "The files in ``data_dir/journal`` that the database gets."),
     ("What is recorded", "record.", "Applied before anything is written."),
+    (
+        "What is recorded of whom",
+        "aibridge.record_by_role.",
+        "Of what is said for everybody, a provider and each role of a user the strictest counts.",
+    ),
     ("Metrics", "metrics.", "They are served at ``/metrics`` of ``operations_listen``."),
     ("The SIEM", "siem.", "See :doc:`siem`."),
     ("Tokens", "tokens.", ""),
@@ -186,7 +191,8 @@ def _providers() -> Iterator[str]:
 
 def _group(option: Option[Any]) -> str:
     group, dot, _ = option.path.rpartition(".")
-    return group + dot
+    known = [prefix for _, prefix, _ in _SECTIONS if prefix and option.path.startswith(prefix)]
+    return max(known, key=len) if known else group + dot
 
 
 def _shown_flags(option: Option[Any]) -> list[str]:

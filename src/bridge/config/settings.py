@@ -71,6 +71,8 @@ class ProviderSettings:
     """Names of providers that may stand in for it, in order."""
     fallback_models: Mapping[str, str]
     """What models are called there, by the name asked for."""
+    record: Mapping[str, str]
+    """Contents that are recorded otherwise than elsewhere: full or off, by their names."""
     bedrock: BedrockSettings | None
     """What only the type bedrock has."""
     origin: str

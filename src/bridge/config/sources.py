@@ -73,7 +73,11 @@ def resolve(option: Option[T], sources: Sources, problems: list[str]) -> Value[T
 def unknown_keys(document: Node) -> Iterator[str]:
     """Yield a problem for every key of the file that is no option."""
     leaves = {*PROVIDER_PATHS, *(path for option in options.ALL for path in option.yaml_paths)}
-    groups = {path.rpartition(".")[0] for path in leaves} - {""}
+    groups = {
+        ".".join(names[:depth])
+        for names in (path.split(".") for path in leaves)
+        for depth in range(1, len(names))
+    }
     yield from _unknown_in(document, "", leaves, groups)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol, TypeVar, assert_never
 
 from msgspec.structs import replace
@@ -68,6 +68,24 @@ class Levels:
     tool_inputs: bool = True
     thoughts: bool = True
 
+    def of(self, interception: Interception) -> Levels:  # noqa: ARG002  # LevelsOf's
+        """Return these, whatever the interception."""
+        return self
+
+
+class LevelsOf(Protocol):
+    """What says which contents of an interception are recorded."""
+
+    def of(self, interception: Interception) -> Levels:
+        """Return the levels of `interception`, for all of its records."""
+
+
+def strictest(levels: Sequence[Levels]) -> Levels:
+    """Return levels at which a content is recorded only if each of `levels` says so."""
+    return Levels(
+        **{each.name: all(getattr(one, each.name) for one in levels) for each in fields(Levels)}
+    )
+
 
 class Recorder:
     """Begins the recording of interceptions."""
@@ -76,7 +94,7 @@ class Recorder:
         self,
         *,
         journal: Journal,
-        levels: Levels,
+        levels: LevelsOf,
         clock: Clock,
         log: RecordLog | None = None,
         on_end: Callable[[Interception, Ending], None] | None = None,
@@ -113,13 +131,14 @@ class Recorder:
             Unavailable: the journal takes no records.
         """
         prompted = bool(interception.prompt)
-        if not self._levels.prompts:
+        levels = self._levels.of(interception)
+        if not levels.prompts:
             interception = replace(interception, prompt=None)
         recording = Recording(
             # The prompt is written down once; a long stream must not keep it in memory.
             interception=replace(interception, prompt=None),
             journal=self._journal,
-            levels=self._levels,
+            levels=levels,
             clock=self._clock,
             log=self._log,
             on_end=self._on_end,
