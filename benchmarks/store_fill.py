@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from benchmarks import store_rows
-from bridge.store import sessions, usage
+from bridge.store import search, sessions, usage
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal, ensure_days
 from bridge.store.pool import Pool
 from bridge.store.rebuild import mark_day
 from bridge.store.rows import none
-
-_MARKS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +61,16 @@ async def fill(
 
 async def derive(pool: Pool, *, say: Callable[[str], None] = lambda _: None) -> None:
     """Let the followers work until nothing is marked any more."""
-    for name, follow in (("sessions", sessions.follow), ("usage", usage.follow)):
+    for name, follow, marks in (
+        ("sessions", sessions.follow, 5000),
+        ("usage", usage.follow, 5000),
+        ("search", search.follow, 20),
+    ):
         began = time.monotonic()
         count = 0
         while True:
             done = await pool.transaction(
-                lambda cursor, follow=follow: follow(cursor, marks=_MARKS_AT_ONCE),  # type: ignore[misc]  # bound at once
+                lambda cursor, follow=follow, marks=marks: follow(cursor, marks=marks),  # type: ignore[misc]  # bound at once
                 statement_seconds=0,
             )
             count += done.marks

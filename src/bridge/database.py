@@ -20,8 +20,8 @@ from bridge.store.pool import Pool
 T = TypeVar("T")
 
 EMBEDDED = "embedded"
-_CONNECTIONS = 7
-# One writes, two follow, the rest answers management; one more listens.
+_CONNECTIONS = 8
+# One writes, three follow, the rest answers management; one more listens.
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
 

@@ -7,6 +7,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from bridge.store.following import Follower, Transactions
+from bridge.store.search import SearchFollower
 from bridge.store.sessions import SessionsFollower
 from bridge.store.usage import UsageFollower
 
@@ -22,9 +23,11 @@ class Followers:
             reactor: gives the time.
             log: bound logger.
         """
+        self.search = SearchFollower(pool=pool, reactor=reactor, log=log)
         self._followers: tuple[Follower, ...] = (
             SessionsFollower(pool=pool, reactor=reactor, log=log),
             UsageFollower(pool=pool, reactor=reactor, log=log),
+            self.search,
         )
 
     def start(self) -> None:

@@ -29,7 +29,7 @@ RECORDED = (
     INTERCEPTIONS,
 )
 """Partitioned tables that the writer fills."""
-DERIVED = ("aibridge_usage_daily",)
+DERIVED = ("aibridge_usage_daily", "aibridge_search")
 """Partitioned tables that followers compute from them."""
 TABLES = (*DERIVED, *RECORDED)
 """All partitioned tables; interceptions last, so that a day is given up details first."""

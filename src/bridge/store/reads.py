@@ -116,7 +116,7 @@ async def list_interceptions(
     where = await _where(cursor, wanted, visible_to, cutoff)
     if where is None:
         return InterceptionList(count=0, results=())
-    days = _days(await stored_days(cursor), wanted, cutoff)
+    days = days_of(await stored_days(cursor), wanted, cutoff)
     count = await _count(cursor, where, days)
     if after_id is not None:
         where.add("i.id < %(after_id)s::uuid", "after_id", str(after_id))
@@ -212,7 +212,7 @@ def _visible(visible_to: UUID | None, cutoff: datetime | None) -> _Where:
     return where
 
 
-def _days(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> list[date]:
+def days_of(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> list[date]:
     """Return those of the days that can hold what is wanted, newest first."""
     # A day more on each side: an id's time is cut to the millisecond.
     slack = timedelta(days=1)

@@ -14,6 +14,16 @@ SELECT DISTINCT i.initiator_id, i.session_id, {day}
 FROM aibridge_interceptions i
 WHERE i.day = {day} AND i.kind = 'intercepted' AND i.ended_at IS NOT NULL
 """
+_MARK_SEARCH = """
+INSERT INTO aibridge_search_marks (day, interceptions)
+SELECT {day}, array_agg(p.id)
+FROM (
+    SELECT i.id, row_number() OVER (ORDER BY i.id DESC) / 500 AS piece
+    FROM aibridge_interceptions i
+    WHERE i.day = {day} AND i.kind = 'intercepted' AND i.ended_at IS NOT NULL
+) p
+GROUP BY p.piece
+"""
 
 
 async def mark_day(cursor: Cursor, day: date) -> int:
@@ -22,4 +32,5 @@ async def mark_day(cursor: Cursor, day: date) -> int:
     Returns:
         How many sessions have interceptions on it.
     """
+    await none(cursor, _MARK_SEARCH.format(day=day_literal(day)))
     return await none(cursor, _MARK_DAY.format(day=day_literal(day)))

@@ -24,7 +24,7 @@ from bridge.store.writes_sql import (
     EARLY_CALLS,
     INTERCEPTIONS,
     LEGS,
-    MARK_SESSIONS,
+    MARK,
     MODEL_THOUGHTS,
     STORED_OBJECTS,
     TOKEN_USAGES,
@@ -95,7 +95,7 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
     await ensure_days(cursor, batch.bodies.keys())
     statements = [each for day, kinds in sorted(batch.bodies.items()) for each in _day(day, kinds)]
     for day, identifiers in sorted(batch.touched.items()):
-        statements.append(_over(MARK_SESSIONS, day, identifiers))
+        statements.append(_over(MARK, day, identifiers))
     for day, marks in sorted(batch.marks.items()):
         params = tuple("{" + ",".join(column) + "}" for column in zip(*marks, strict=True))
         statements.append(_Statement(siem.MARK.format(day=day_literal(day)), params))

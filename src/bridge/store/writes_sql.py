@@ -242,12 +242,18 @@ FROM jsonb_to_recordset(%s::jsonb) AS r(
 ON CONFLICT DO NOTHING
 """
 
-MARK_SESSIONS = """
+MARK = """
+WITH ended AS MATERIALIZED (
+    SELECT i.id, i.initiator_id, i.session_id
+    FROM aibridge_interceptions i
+    WHERE i.day = {day} AND i.id = ANY(%s::uuid[]) AND i.kind = 'intercepted'
+      AND i.ended_at IS NOT NULL
+), searched AS (
+    INSERT INTO aibridge_search_marks (day, interceptions)
+    SELECT {day}, array_agg(e.id) FROM ended e HAVING count(*) > 0
+)
 INSERT INTO aibridge_session_marks (initiator_id, session_id, day)
-SELECT DISTINCT i.initiator_id, i.session_id, {day}
-FROM aibridge_interceptions i
-WHERE i.day = {day} AND i.id = ANY(%s::uuid[]) AND i.kind = 'intercepted'
-  AND i.ended_at IS NOT NULL
+SELECT DISTINCT e.initiator_id, e.session_id, {day} FROM ended e
 """
 
 EARLY_CALLS = """

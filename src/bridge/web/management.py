@@ -15,6 +15,7 @@ from bridge.web.endpoints import Asked, Endpoint, serve
 from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
 from bridge.web.management_interceptions import InterceptionEndpoints, Transactions
+from bridge.web.management_search import SearchEndpoints
 from bridge.web.management_sessions import SessionEndpoints
 from bridge.web.management_usage import UsageEndpoints
 from bridge.web.openapi import description
@@ -57,6 +58,7 @@ class Management:
             *InterceptionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *SessionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *UsageEndpoints(pool=pool, cutoff=cutoff).endpoints(),
+            *SearchEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
         )
         self.endpoints += (self._described(),)
         serve(self.app, self.access, self.endpoints, PREFIXES)
