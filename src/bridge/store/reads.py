@@ -72,7 +72,7 @@ _Detail = TypeVar("_Detail", TokenUsage, UserPrompt, ToolUsage, ModelThought, Le
 
 
 @dataclass(slots=True)
-class _Where:
+class Where:
     """Conditions and their values."""
 
     conditions: list[str] = field(default_factory=lambda: ["true"])
@@ -113,7 +113,7 @@ async def list_interceptions(
     Raises:
         StoreUnavailable: not now, or the search takes too long.
     """
-    where = await _where(cursor, wanted, visible_to, cutoff)
+    where = await where_of(cursor, wanted, visible_to, cutoff)
     if where is None:
         return InterceptionList(count=0, results=())
     days = days_of(await stored_days(cursor), wanted, cutoff)
@@ -165,9 +165,9 @@ async def read_interception(
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
 
-async def _where(
+async def where_of(
     cursor: Cursor, wanted: Filter, visible_to: UUID | None, cutoff: datetime | None
-) -> _Where | None:
+) -> Where | None:
     """Return the conditions; None when nothing can meet them."""
     where = _visible(visible_to, cutoff)
     where.add("i.kind = %(kind)s", "kind", wanted.kind)
@@ -189,7 +189,7 @@ async def _where(
     return where
 
 
-def _when_and_how(where: _Where, wanted: Filter) -> None:
+def _when_and_how(where: Where, wanted: Filter) -> None:
     """Add the conditions on start and end."""
     if wanted.started_after is not None:
         where.add("i.started_at >= %(after)s", "after", wanted.started_after)
@@ -203,8 +203,8 @@ def _when_and_how(where: _Where, wanted: Filter) -> None:
             where.add("i.status = %(status)s", "status", wanted.status)
 
 
-def _visible(visible_to: UUID | None, cutoff: datetime | None) -> _Where:
-    where = _Where()
+def _visible(visible_to: UUID | None, cutoff: datetime | None) -> Where:
+    where = Where()
     if visible_to is not None:
         where.add("i.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
     if cutoff is not None:
@@ -236,7 +236,7 @@ def _spans(days: Sequence[date]) -> Iterator[tuple[str, str]]:
         length *= _TIMES_MORE
 
 
-async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
+async def _count(cursor: Cursor, where: Where, days: Sequence[date]) -> int:
     """Count up to MAX_COUNT + 1."""
     count = 0
     for first, last in _spans(days):
