@@ -53,6 +53,7 @@ async def fill(
         )
         say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
     await pool.transaction(lambda cursor: none(cursor, "DROP TABLE bench_sentences"))
+    await pool.outside_transaction("ANALYZE")
     await derive(pool, say=say)
     await pool.outside_transaction("VACUUM ANALYZE")
     say(f"all derived, {time.monotonic() - began:.0f} s")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 
-from bridge.domain.clients import MAX_SESSION_ID, client_session_id, detect_client
+from bridge.domain.clients import (
+    CLAUDE_CODE,
+    CODEX,
+    MAX_SESSION_ID,
+    agent_ids,
+    client_session_id,
+    detect_client,
+)
 from tests.support.cases import BridgeTestCase
 
 JSON_USER_ID = json.dumps({"device_id": "d", "account_uuid": "", "session_id": "sess-1"})
@@ -227,3 +234,36 @@ class SessionTests(BridgeTestCase):
 
         self.assertEqual(client_session_id("Unknown", {}, hints), "ct")
         self.assertEqual(client_session_id("Unknown", headers(session_id="s"), hints), "s")
+
+
+class AgentTests(BridgeTestCase):
+    """Which agent within a session asks."""
+
+    def test_claude_codes_main_agent_has_no_id(self) -> None:
+        self.assertEqual(agent_ids(CLAUDE_CODE, headers(x_claude_code_session_id="s")), {})
+
+    def test_claude_codes_sub_agents_and_theirs(self) -> None:
+        given = headers(x_claude_code_agent_id="b", x_claude_code_parent_agent_id=" a ")
+
+        self.assertEqual(agent_ids(CLAUDE_CODE, given), {"agent_id": "b", "parent_agent_id": "a"})
+
+    def test_a_parent_alone_says_nothing(self) -> None:
+        self.assertEqual(agent_ids(CLAUDE_CODE, headers(x_claude_code_parent_agent_id="a")), {})
+
+    def test_codexs_main_thread_is_no_agent(self) -> None:
+        self.assertEqual(agent_ids(CODEX, headers(thread_id="t", session_id="t")), {})
+
+    def test_codexs_sub_agents_are_threads(self) -> None:
+        given = headers(
+            thread_id="u", x_codex_parent_thread_id="t", x_openai_subagent="collab_spawn"
+        )
+
+        self.assertEqual(
+            agent_ids(CODEX, given),
+            {"agent_id": "u", "parent_agent_id": "t", "agent_kind": "collab_spawn"},
+        )
+
+    def test_over_long_ids_are_cut(self) -> None:
+        found = agent_ids(CLAUDE_CODE, headers(x_claude_code_agent_id="x" * 5000))
+
+        self.assertEqual(len(found["agent_id"]), MAX_SESSION_ID)

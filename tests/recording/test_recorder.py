@@ -10,7 +10,7 @@ from bridge.domain.clock import utc
 from bridge.domain.errors import Unavailable
 from bridge.domain.identity import CredentialKind
 from bridge.domain.ids import uuid7
-from bridge.domain.interception import Api, Ending, EndState, Interception, Traffic
+from bridge.domain.interception import Api, Ending, EndState, Interception, ToolResult, Traffic
 from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage, UsageSource
 from bridge.domain.records import (
     InterceptionEnded,
@@ -73,6 +73,9 @@ class RecorderTests(BridgeTestCase):
                 credential_hint="sk-a...wxyz",
                 prompt=prompt,
                 bytes_in=10,
+                tool_results=(
+                    ToolResult(call_id="toolu_0", size_bytes=5, is_error=True, content="oh no"),
+                ),
             )
         )
 
@@ -163,15 +166,27 @@ class RecorderTests(BridgeTestCase):
         self.assertTrue(self.journal.ended.partially_observed)
 
     def test_what_is_switched_off_never_reaches_the_journal(self) -> None:
-        levels = Levels(prompts=False, tool_inputs=False, thoughts=False)
+        levels = Levels(prompts=False, tool_inputs=False, thoughts=False, tool_results=False)
         recording = self.begin(levels=levels)
         recording.observe(1, [CALL, THOUGHT, USAGE])
 
         self.assertIsNone(self.journal.of(InterceptionStarted)[0].prompt)
+        (result,) = self.journal.of(InterceptionStarted)[0].tool_results
+        self.assertEqual((result.tool_call_id, result.size_bytes, result.is_error, result.content),
+                         ("toolu_0", 5, True, None))  # fmt: skip
         self.assertEqual(self.journal.of(ToolUsageRecorded)[0].input, "")
         self.assertEqual(self.journal.of(ToolUsageRecorded)[0].tool, "Bash")
         self.assertEqual(self.journal.of(ModelThoughtRecorded), [])
         self.assertEqual(self.journal.usage.output_tokens, 2)
+
+    def test_results_of_tools_are_recorded_where_that_is_wanted_and_not_kept_in_memory(
+        self,
+    ) -> None:
+        recording = self.begin(levels=Levels(tool_results=True))
+
+        (result,) = self.journal.of(InterceptionStarted)[0].tool_results
+        self.assertEqual(result.content, "oh no")
+        self.assertEqual(recording.interception.tool_results, ())
 
     def test_a_prompt_is_not_kept_in_memory(self) -> None:
         recording = self.begin(prompt="secret plan")

@@ -17,6 +17,7 @@ from bridge.domain.records import (
     Record,
     StoredObjectRecorded,
     TokenUsageRecorded,
+    ToolResultBrought,
     ToolUsageRecorded,
 )
 from bridge.journal.format import DamagedLine, JournalLine, decode_line, encode_line
@@ -78,8 +79,16 @@ class Maker:
             "bytes_in": 120,
             "partially_observed": False,
             "metadata": {"request_user_agent": "claude-cli/2.0"},
+            "tool_results": [self.result("an-earlier-call")],
         }
         return InterceptionStarted(**(values | members))  # type: ignore[arg-type]
+
+    def result(self, call: str, **members: object) -> ToolResultBrought:
+        """Return what came back of a tool call."""
+        values: dict[str, object] = {
+            "tool_call_id": call, "size_bytes": 11, "is_error": False, "content": None
+        }  # fmt: skip
+        return ToolResultBrought(**(values | members))  # type: ignore[arg-type]
 
     def ended(self, start: InterceptionStarted, **members: object) -> InterceptionEnded:
         """Return the end of `start`, two seconds later."""

@@ -67,6 +67,79 @@ class Detail(SessionReadsTestCase):
         self.assertEqual((found.page_started_at, found.page_ended_at),
                          (START, START + MINUTE + timedelta(seconds=2)))  # fmt: skip
 
+    async def test_a_call_has_its_result_beside_it_however_calls_are_numbered(self) -> None:
+        records: list[Record] = []
+        calls = []
+        # Two conversations at once, on an upstream that calls every call the same.
+        for name in ("s", "t"):
+            call = self.maker.started(client_session_id=name, prompt="do it", tool_results=[])
+            records += [call, self.maker.tool(call, "call_0"), self.maker.ended(call)]
+            calls.append(call)
+        for number, (name, failed) in enumerate((("t", True), ("s", False)), 1):
+            answer = self.maker.started(
+                START + number * MINUTE, client_session_id=name, prompt=None,
+                correlating_tool_call_id="call_0",
+                tool_results=[self.maker.result("call_0", is_error=failed, size_bytes=number)],
+            )  # fmt: skip
+            records += [answer, self.maker.ended(answer)]
+        await self.write(*records)
+
+        (call,) = (await self.there("t")).threads[0].agentic_actions[0].tool_calls
+
+        assert call.result is not None
+        self.assertEqual((call.result.is_error, call.result.size_bytes), (True, 1))
+        self.assertEqual(call.result.duration_ms, 59_000)
+        self.assertEqual(call.result.created_at, START + MINUTE)
+        self.assertIsNone(call.result.content)
+
+    async def test_results_of_parallel_calls_and_contents(self) -> None:
+        call = self.maker.started(client_session_id="s", tool_results=[])
+        answer = self.maker.started(
+            START + MINUTE, client_session_id="s", correlating_tool_call_id="b",
+            tool_results=[self.maker.result("a", content="<b>"), self.maker.result("b")],
+        )  # fmt: skip
+        others = self.maker.started(
+            START + MINUTE, client_session_id="s", initiator_id=BOB, username="bob",
+            tool_results=[self.maker.result("c")],
+        )  # fmt: skip
+        await self.write(
+            call, *(self.maker.tool(call, name, n) for n, name in enumerate("abc", 1)),
+            self.maker.ended(call), answer, self.maker.ended(answer),
+            others, self.maker.ended(others),
+        )  # fmt: skip
+
+        found = await self.there(whose=Filter(initiator_id=ALICE))
+
+        results = [each.result for each in found.threads[0].agentic_actions[0].tool_calls]
+        self.assertEqual([each and each.content for each in results], ["<b>", None, None])
+        self.assertEqual([each is None for each in results], [False, False, True])
+
+    async def test_agents_are_a_tree(self) -> None:
+        records: list[Record] = []
+        for number, (agent, parent) in enumerate(
+            ((None, None), ("a", None), ("b", "a"), ("a", None), ("c", "nobody"), ("d", "d"))
+        ):
+            ids = {"agent_id": agent, "parent_agent_id": parent}
+            start = self.maker.started(
+                START + number * MINUTE, client_session_id="s",
+                metadata={name: text for name, text in ids.items() if text},
+            )  # fmt: skip
+            records += [start, self.maker.ended(start)]
+        await self.write(*records)
+
+        found = await self.there()
+
+        main = found.agent
+        self.assertEqual((main.id, main.interceptions), (None, 1))
+        self.assertEqual([each.id for each in main.sub_agents], ["a", "c", "d"])
+        first = main.sub_agents[0]
+        self.assertEqual((first.interceptions, first.models), (2, ("claude-sonnet-4-5",)))
+        self.assertEqual([each.id for each in first.sub_agents], ["b"])
+        self.assertEqual(
+            [each.agentic_actions[0].agent_id for each in found.threads],
+            [None, "a", "b", "a", "c", "d"],
+        )
+
     async def test_extra_types_of_tokens_are_summed(self) -> None:
         records: list[Record] = []
         for number in (1, 2):

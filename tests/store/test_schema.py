@@ -8,7 +8,7 @@ from bridge.domain.records import AnyRecord
 from bridge.store.partitions import TABLES
 from tests.support.postgres import StoreTestCase
 
-_RENAMED = {"at", "traffic", "prompt", "kind"}
+_RENAMED = {"tool_results", "at", "traffic", "prompt", "kind"}
 # They are called started_at, ended_at, created_at; kind; a row of aibridge_user_prompts.
 
 

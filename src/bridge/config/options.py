@@ -183,8 +183,7 @@ ANTHROPIC_BASE_URL = Option(
     doc="Base URL of the provider anthropic.",
 )
 OPENAI_KEY = Option(
-    path="aibridge.openai_key", kind=SECRET, default=Secret(""),
-    doc="Key of the provider openai.",
+    path="aibridge.openai_key", kind=SECRET, default=Secret(""), doc="Key of the provider openai.",
 )
 OPENAI_BASE_URL = Option(
     path="aibridge.openai_base_url", kind=BASE_URL, default="https://api.openai.com/v1",
@@ -297,8 +296,7 @@ PING = Option(
     doc="A stream that is quiet for this long gets a ping event; 0 sends none.",
 )
 CONNECTIONS = Option(
-    path="limits.connections", kind=whole(1), default=10_000,
-    doc="Client connections at a time.",
+    path="limits.connections", kind=whole(1), default=10_000, doc="Client connections at a time.",
 )
 CONNECTIONS_PER_ADDRESS = Option(
     path="limits.connections_per_address", kind=whole(1), default=2_000,
@@ -314,8 +312,7 @@ BODY_MEMORY = Option(
     doc="Memory for all request bodies together; beyond it the answer is 503.",
 )
 HEADER_BYTES = Option(
-    path="limits.header_bytes", kind=size(_KIB), default=64 * _KIB,
-    doc="Largest request header.",
+    path="limits.header_bytes", kind=size(_KIB), default=64 * _KIB, doc="Largest request header.",
 )
 MAX_EVENT = Option(
     path="limits.max_event", kind=size(_KIB), default=16 * _MIB,

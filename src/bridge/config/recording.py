@@ -27,9 +27,13 @@ RECORD_THOUGHTS = Option(
     path="record.thoughts", kind=LEVEL, default=FULL, reloadable=True,
     doc="Whether the reasoning that models show is recorded.",
 )
+RECORD_TOOL_RESULTS = Option(
+    path="record.tool_results", kind=LEVEL, default="off", reloadable=True,
+    doc="Whether what tools give back is recorded; its size, and if it is an error, are anyway.",
+)
 DISABLE_CONTENT_RECORDING = Option(
     path="aibridge.disable_content_recording", kind=BOOLEAN, default=False, reloadable=True,
-    doc="Record no prompts, tool arguments and thoughts at all: the same as all of record.* off.",
+    doc="Record no contents at all: the same as all of record.* off.",
 )
 REDACT_SECRETS = Option(
     path="aibridge.redact_secrets", kind=BOOLEAN, default=True,
@@ -46,6 +50,7 @@ CONTENTS: Mapping[str, Option[str]] = {
     "prompts": RECORD_PROMPTS,
     "tool_inputs": RECORD_TOOL_INPUTS,
     "thoughts": RECORD_THOUGHTS,
+    "tool_results": RECORD_TOOL_RESULTS,
 }
 """The kinds of content, and the option that says for everybody whether each is recorded."""
 

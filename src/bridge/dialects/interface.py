@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from bridge.domain.errors import BridgeError
-from bridge.domain.interception import Api
+from bridge.domain.interception import Api, ToolResult
 from bridge.domain.observations import Observation, TokenUsage
 
 
@@ -30,6 +30,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of objects stored by the provider that the request builds on, whoever made them."""
     item_references: Sequence[str] = ()
     """Ids of items within such objects that the request refers to one by one."""
+    tool_results: Sequence[ToolResult] = ()
+    """What tools gave back in the last turn, in order; a bounded number."""
     partially_observed: bool = False
     """The body passes, but could not be read in full (nesting, odd types)."""
 

@@ -57,6 +57,10 @@ _OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
     OPENCODE: (b"x-opencode-session", b"x-session-affinity"),
 }
 _USER_ID = "metadata.user_id"
+_CLAUDE_AGENT = b"x-claude-code-agent-id"
+_CLAUDE_PARENT = b"x-claude-code-parent-agent-id"
+_CODEX_PARENT = b"x-codex-parent-thread-id"
+_CODEX_KIND = b"x-openai-subagent"
 
 
 def detect_client(headers: Headers) -> str:
@@ -111,6 +115,24 @@ def client_session_id(
         session_hints.get("prompt_cache_key", ""),
     )
     return next((found for text in generic if (found := _cleaned(text))), None)
+
+
+def agent_ids(client: str, headers: Headers) -> dict[str, str]:
+    """Return `agent_id`, `parent_agent_id` and `agent_kind`, as far as the client says them.
+
+    Claude Code names the agents that its main one begins, and their parents if these are not the
+    main one. Codex's agents are threads; only those that another one began say so.
+    """
+    if client == CODEX:
+        if not any(_first(headers, name) for name in (_CODEX_PARENT, _CODEX_KIND)):
+            return {}
+        names = {"agent_id": b"thread-id", "parent_agent_id": _CODEX_PARENT,
+                 "agent_kind": _CODEX_KIND}  # fmt: skip
+    else:
+        names = {"agent_id": _CLAUDE_AGENT, "parent_agent_id": _CLAUDE_PARENT}
+    found = {name: _cleaned(_first(headers, header)) for name, header in names.items()}
+    # A parent says nothing of whom it does not name.
+    return {name: text for name, text in found.items() if text} if found["agent_id"] else {}
 
 
 def _session_in_user_id(user_id: str) -> str:

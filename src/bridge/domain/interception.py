@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -39,6 +39,19 @@ class EndState(StrEnum):
     """Found open after a crash."""
 
 
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool gave back, as the client told the model in a later request."""
+
+    call_id: str
+    """The provider's id of the call."""
+    size_bytes: int
+    """Of its text in UTF-8; where it is more than text, of its JSON."""
+    is_error: bool | None
+    """Whether it says that the call failed; None where the API cannot say it."""
+    content: str | None
+    """Text, or JSON; None when results are not recorded."""
+
+
 class Interception(msgspec.Struct, frozen=True, kw_only=True):
     """Which exchange this is; nothing in it changes."""
 
@@ -71,7 +84,9 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the answer is an object that the provider keeps under the organisation's key."""
     partially_observed: bool = False
     metadata: Mapping[str, object] = msgspec.field(default_factory=dict)
-    """`request_user_agent`, agent ids and the like."""
+    """`agent_id`, `parent_agent_id` and the like."""
+    tool_results: Sequence[ToolResult] = ()
+    """Of the last turn."""
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):

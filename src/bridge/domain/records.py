@@ -23,6 +23,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """When it happened, UTC."""
 
 
+class ToolResultBrought(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool gave back, in the request that told the model."""
+
+    tool_call_id: str
+    size_bytes: int
+    is_error: bool | None
+    content: str | None
+    """None when results are not recorded."""
+
+
 class InterceptionStarted(Record, frozen=True, kw_only=True, tag="interception_started"):
     """A request was accepted; `id` equals `interception_id`, `at` is `started_at`."""
 
@@ -49,6 +59,8 @@ class InterceptionStarted(Record, frozen=True, kw_only=True, tag="interception_s
     bytes_in: int
     partially_observed: bool
     metadata: dict[str, object]
+    tool_results: list[ToolResultBrought] = []
+    """Of the last turn, in order."""
 
 
 class InterceptionEnded(Record, frozen=True, kw_only=True, tag="interception_ended"):

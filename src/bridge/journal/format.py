@@ -24,7 +24,7 @@ SEGMENT_OPENED = "segment_opened"
 _CRC_LENGTH = 9  # eight digits and the space
 _DEEPEST = 64  # levels of nesting kept when a record has to be made holdable
 _LARGEST_INTEGER = 2**63
-_LONGEST_KEY = 512
+LONGEST_KEY = 512
 """Characters kept of what is indexed: Postgres refuses index rows over 2 704 bytes."""
 _KEYS: dict[type[msgspec.Struct], tuple[str, ...]] = {
     record: tuple(
@@ -215,8 +215,8 @@ def _fitting(record: _R) -> _R:
     """Return `record` with over-long keys and over-large counts cut; itself when there are none."""
     for name in _KEYS.get(type(record), ()):
         value = getattr(record, name)
-        if value is not None and len(value) > _LONGEST_KEY:
-            record = msgspec.structs.replace(record, **{name: value[:_LONGEST_KEY]})
+        if value is not None and len(value) > LONGEST_KEY:
+            record = msgspec.structs.replace(record, **{name: value[:LONGEST_KEY]})
     for name in _COUNTS.get(type(record), ()):
         if getattr(record, name) >= _LARGEST_INTEGER:
             record = msgspec.structs.replace(record, **{name: _LARGEST_INTEGER - 1})

@@ -10,7 +10,9 @@ from bridge.domain.records import (
     InterceptionStarted,
     LegRecorded,
     StoredObjectRecorded,
+    ToolResultBrought,
 )
+from bridge.journal.format import LONGEST_KEY
 
 
 def started_of(interception: Interception) -> InterceptionStarted:
@@ -41,6 +43,15 @@ def started_of(interception: Interception) -> InterceptionStarted:
         bytes_in=interception.bytes_in,
         partially_observed=interception.partially_observed,
         metadata={"request_user_agent": interception.user_agent, **interception.metadata},
+        tool_results=[
+            ToolResultBrought(
+                tool_call_id=each.call_id[:LONGEST_KEY],
+                size_bytes=each.size_bytes,
+                is_error=each.is_error,
+                content=each.content,
+            )
+            for each in interception.tool_results
+        ],
     )
 
 

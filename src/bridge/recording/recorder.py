@@ -67,6 +67,7 @@ class Levels:
     prompts: bool = True
     tool_inputs: bool = True
     thoughts: bool = True
+    tool_results: bool = True
 
     def of(self, interception: Interception) -> Levels:  # noqa: ARG002  # LevelsOf's
         """Return these, whatever the interception."""
@@ -134,9 +135,12 @@ class Recorder:
         levels = self._levels.of(interception)
         if not levels.prompts:
             interception = replace(interception, prompt=None)
+        if interception.tool_results and not levels.tool_results:
+            bare = [replace(each, content=None) for each in interception.tool_results]
+            interception = replace(interception, tool_results=bare)
         recording = Recording(
-            # The prompt is written down once; a long stream must not keep it in memory.
-            interception=replace(interception, prompt=None),
+            # They are written down once; a long stream must not keep them in memory.
+            interception=replace(interception, prompt=None, tool_results=()),
             journal=self._journal,
             levels=levels,
             clock=self._clock,

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from bridge.domain.records import AnyRecord, Record
+from bridge.domain.records import AnyRecord, Record, ToolResultBrought
 from bridge.domain.secrets import SHORTEST_VALUE, Secrets
 
 R = TypeVar("R", bound=Record)
@@ -18,8 +18,11 @@ R = TypeVar("R", bound=Record)
 _TEXTS = frozenset({"content", "error_message", "invocation_error", "prompt", "user_agent"})
 _JSON = frozenset({"input"})
 _MAPPINGS = frozenset({"metadata"})
+_RESULTS = frozenset({"tool_results"})
 _FIELDS: dict[type[Record], tuple[str, ...]] = {
-    record: tuple(name for name in record.__struct_fields__ if name in _TEXTS | _JSON | _MAPPINGS)
+    record: tuple(
+        name for name in record.__struct_fields__ if name in _TEXTS | _JSON | _MAPPINGS | _RESULTS
+    )
     for record in get_args(AnyRecord)
 }
 """Per record, the members that say what people, models and providers said."""
@@ -88,6 +91,9 @@ class Redaction:
         """Return JSON-like `value` with its strings redacted."""
         if isinstance(value, str):
             return self._secrets.redacted(value, values)
+        if isinstance(value, ToolResultBrought):
+            content, found = self._value(value.content, values, depth)
+            return (replace(value, content=content), found) if found else (value, 0)
         if not isinstance(value, Mapping | list | tuple):
             return value, 0
         if depth >= _DEEPEST:

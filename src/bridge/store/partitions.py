@@ -22,6 +22,7 @@ RECORDED = (
     "aibridge_user_prompts",
     "aibridge_token_usages",
     "aibridge_tool_usages",
+    "aibridge_tool_results",
     "aibridge_model_thoughts",
     "aibridge_legs",
     "aibridge_stored_objects",

@@ -24,6 +24,7 @@ from bridge.store.reads_json import (
     Leg,
     ModelThought,
     TokenUsage,
+    ToolResult,
     ToolUsage,
     UserPrompt,
     interception_columns,
@@ -68,11 +69,11 @@ FROM {table} d
 WHERE d.day IN ({days}) AND d.interception_id = ANY(%s::uuid[])
 ORDER BY d.interception_id, d.n
 """
-_Detail = TypeVar("_Detail", TokenUsage, UserPrompt, ToolUsage, ModelThought, Leg)
+_Detail = TypeVar("_Detail", TokenUsage, UserPrompt, ToolUsage, ModelThought, ToolResult, Leg)
 
 
 @dataclass(slots=True)
-class Where:
+class _Where:
     """Conditions and their values."""
 
     conditions: list[str] = field(default_factory=lambda: ["true"])
@@ -113,7 +114,7 @@ async def list_interceptions(
     Raises:
         StoreUnavailable: not now, or the search takes too long.
     """
-    where = await where_of(cursor, wanted, visible_to, cutoff)
+    where = await _where(cursor, wanted, visible_to, cutoff)
     if where is None:
         return InterceptionList(count=0, results=())
     days = days_of(await stored_days(cursor), wanted, cutoff)
@@ -165,9 +166,9 @@ async def read_interception(
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
 
-async def where_of(
+async def _where(
     cursor: Cursor, wanted: Filter, visible_to: UUID | None, cutoff: datetime | None
-) -> Where | None:
+) -> _Where | None:
     """Return the conditions; None when nothing can meet them."""
     where = _visible(visible_to, cutoff)
     where.add("i.kind = %(kind)s", "kind", wanted.kind)
@@ -189,7 +190,7 @@ async def where_of(
     return where
 
 
-def _when_and_how(where: Where, wanted: Filter) -> None:
+def _when_and_how(where: _Where, wanted: Filter) -> None:
     """Add the conditions on start and end."""
     if wanted.started_after is not None:
         where.add("i.started_at >= %(after)s", "after", wanted.started_after)
@@ -203,8 +204,8 @@ def _when_and_how(where: Where, wanted: Filter) -> None:
             where.add("i.status = %(status)s", "status", wanted.status)
 
 
-def _visible(visible_to: UUID | None, cutoff: datetime | None) -> Where:
-    where = Where()
+def _visible(visible_to: UUID | None, cutoff: datetime | None) -> _Where:
+    where = _Where()
     if visible_to is not None:
         where.add("i.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
     if cutoff is not None:
@@ -236,7 +237,7 @@ def _spans(days: Sequence[date]) -> Iterator[tuple[str, str]]:
         length *= _TIMES_MORE
 
 
-async def _count(cursor: Cursor, where: Where, days: Sequence[date]) -> int:
+async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
     """Count up to MAX_COUNT + 1."""
     count = 0
     for first, last in _spans(days):
@@ -262,12 +263,14 @@ async def with_details(
     prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, *wanted)
     tools = await _details(cursor, "aibridge_tool_usages", ToolUsage, *wanted)
     thoughts = await _details(cursor, "aibridge_model_thoughts", ModelThought, *wanted)
+    results = await _details(cursor, "aibridge_tool_results", ToolResult, *wanted)
     return tuple(
         each.with_details(
             token_usages=tuple(tokens[each.id]),
             user_prompts=tuple(prompts[each.id]),
             tool_usages=tuple(tools[each.id]),
             model_thoughts=tuple(thoughts[each.id]),
+            tool_results=tuple(results[each.id]),
         )
         for each in found
     )

@@ -68,6 +68,22 @@ class ToolUsage(msgspec.Struct, frozen=True, kw_only=True):
     provider_item_id: str | None
 
 
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The n-th result of a tool that the request brought."""
+
+    interception_id: UUID
+    n: int
+    tool_call_id: str
+    """`provider_tool_call_id` of the call, which an earlier answer made."""
+    size_bytes: int
+    """Of its text in UTF-8; where it is more than text, of its JSON."""
+    is_error: bool | None
+    """Whether it says that the call failed; null where the API cannot say it."""
+    content: str | None
+    """Text, or JSON; null when not recorded, which is the default."""
+    created_at: datetime
+
+
 class ModelThought(msgspec.Struct, frozen=True, kw_only=True):
     """The n-th thought."""
 
@@ -142,6 +158,7 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
     partially_observed: bool
     redactions: int | None
     """Secrets that were taken out of what was recorded."""
+    tool_results: tuple[ToolResult, ...] = ()
 
     def with_details(
         self,
@@ -150,6 +167,7 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
         user_prompts: tuple[UserPrompt, ...],
         tool_usages: tuple[ToolUsage, ...],
         model_thoughts: tuple[ModelThought, ...],
+        tool_results: tuple[ToolResult, ...],
     ) -> Interception:
         """Return the same with what was observed in it."""
         return msgspec.structs.replace(
@@ -158,6 +176,7 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
             user_prompts=user_prompts,
             tool_usages=tool_usages,
             model_thoughts=model_thoughts,
+            tool_results=tool_results,
         )
 
 
@@ -183,7 +202,9 @@ class InterceptionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """There are more than `count`; how many was not counted."""
 
 
-_DETAILS = frozenset({"token_usages", "user_prompts", "tool_usages", "model_thoughts"})
+_DETAILS = frozenset(
+    {"token_usages", "user_prompts", "tool_usages", "model_thoughts", "tool_results"}
+)
 _COLUMNS = tuple(
     column
     for name in Interception.__struct_fields__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,11 +12,14 @@ from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.reads import with_details
+from bridge.store.reads_agents import agent_tree
 from bridge.store.reads_json import Interception, TokenUsage, interception_columns
+from bridge.store.reads_results import call_results
 from bridge.store.reads_sessions import COLUMNS, AmbiguousSession, facts_from, initiators
 from bridge.store.rows import many, none
 from bridge.store.sessions_json import (
     AgenticAction,
+    CallResult,
     SessionDetail,
     SessionToolCall,
     Thinking,
@@ -66,6 +69,7 @@ SELECT i.day, {interception_columns("i")} {_ROWS}
 ORDER BY coalesce(i.thread_root_id, i.id), i.id
 LIMIT %(limit)s
 """
+_OF_CALL = [name for name in SessionToolCall.__struct_fields__ if name != "result"]
 
 
 async def read_session(
@@ -130,7 +134,14 @@ async def read_session(
     roots = [row[0] for row in found if row[0] != edge]
     shown = sorted(roots[:limit])
     actions, truncated = await _actions(cursor, params, days, shown)
-    threads = tuple(_thread(root, actions[root]) for root in shown if actions[root])
+    results = await call_results(
+        cursor,
+        [each for thread in actions.values() for each in thread],
+        params=params,
+        first=first_day,
+        last=last_day,
+    )
+    threads = tuple(_thread(root, actions[root], results) for root in shown if actions[root])
     extra: Counter[str] = Counter()
     for each in threads:
         extra.update(each.token_usage.metadata)
@@ -141,6 +152,7 @@ async def read_session(
         page_started_at=min((each.started_at for each in threads), default=None),
         page_ended_at=max((each.ended_at for each in threads if each.ended_at), default=None),
         threads=threads,
+        agent=await agent_tree(cursor, _ROWS.format(**days), params),
         thread_count=found[0][1] if found else 0,
         has_more=len(roots) > limit,
         truncated=truncated,
@@ -161,9 +173,11 @@ async def _actions(
     return by_root, len(rows) > MAX_ACTIONS
 
 
-def _thread(root: UUID, interceptions: Sequence[Interception]) -> Thread:
+def _thread(
+    root: UUID, interceptions: Sequence[Interception], results: Mapping[UUID, CallResult]
+) -> Thread:
     first, last = interceptions[0], interceptions[-1]
-    actions = tuple(_action(each) for each in interceptions)
+    actions = tuple(_action(each, results) for each in interceptions)
     sums = _summed(usage for each in interceptions for usage in each.token_usages)
     return Thread(
         id=root,
@@ -183,7 +197,7 @@ def _thread(root: UUID, interceptions: Sequence[Interception]) -> Thread:
     )
 
 
-def _action(each: Interception) -> AgenticAction:
+def _action(each: Interception, results: Mapping[UUID, CallResult]) -> AgenticAction:
     prompt = next((found.prompt for found in each.user_prompts), None)
     return AgenticAction(
         id=each.id,
@@ -196,11 +210,12 @@ def _action(each: Interception) -> AgenticAction:
         ),
         tool_calls=tuple(
             SessionToolCall(
-                **{name: getattr(call, name) for name in SessionToolCall.__struct_fields__}
+                result=results.get(call.id), **{name: getattr(call, name) for name in _OF_CALL}
             )
             for call in each.tool_usages
         ),
         prompt=prompt,
+        agent_id=_text(each.metadata.get("agent_id")),
         **{
             name: getattr(each, name)
             for name in ("provider", "provider_name", "api", "client", "started_at", "ended_at",

@@ -90,6 +90,20 @@ class Thinking(msgspec.Struct, frozen=True, kw_only=True):
     """thinking, reasoning_summary or commentary."""
 
 
+class CallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tool gave back, as a later request of the same initiator told the model."""
+
+    interception_id: UUID
+    """Of that request."""
+    size_bytes: int
+    is_error: bool | None
+    content: str | None
+    """Null when not recorded, which is the default."""
+    created_at: datetime
+    duration_ms: int
+    """From the call to that request."""
+
+
 class SessionToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A tool call that the model asked for."""
 
@@ -105,6 +119,25 @@ class SessionToolCall(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     provider_tool_call_id: str | None
     invocation_error: str | None
+    result: CallResult | None
+    """Null when no later request brought it."""
+
+
+class Agent(msgspec.Struct, frozen=True, kw_only=True):
+    """The main agent of a session, or one that another agent began."""
+
+    id: str | None
+    """As the client names it; null for the main one."""
+    kind: str | None
+    """As the client names it."""
+    models: tuple[str, ...]
+    interceptions: int
+    """Its own."""
+    started_at: datetime | None
+    """Of its first interception; null for a main agent that asked nothing itself."""
+    ended_at: datetime | None
+    sub_agents: tuple[Agent, ...]
+    """Those that it began, in the order in which they did."""
 
 
 class AgenticAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +151,8 @@ class AgenticAction(msgspec.Struct, frozen=True, kw_only=True):
     """The interception's."""
     parent_id: UUID | None
     """The interception whose tool call's result this one brought."""
+    agent_id: str | None
+    """Which of the session's agents asked; null for the main one."""
     prompt: str | None
     """What the human wrote, where this request brought it."""
     provider: str
@@ -174,6 +209,8 @@ class SessionDetail(SessionFacts, frozen=True, kw_only=True):
     page_ended_at: datetime | None
     threads: tuple[Thread, ...]
     """Oldest first."""
+    agent: Agent
+    """The main agent, with those below it."""
     thread_count: int
     """Of the session."""
     has_more: bool

@@ -95,7 +95,10 @@ WITH s AS MATERIALIZED (
     SELECT DISTINCT ON (s.id) *
     FROM {
         _recordset(
-            _STARTED, "s", "id uuid, credential_hint text, prompt text, partially_observed boolean"
+            _STARTED,
+            "s",
+            "id uuid, credential_hint text, prompt text, partially_observed boolean, "
+            "tool_results jsonb",
         )
     }
 ), e AS MATERIALIZED (
@@ -132,6 +135,18 @@ WITH s AS MATERIALIZED (
     FROM s LEFT JOIN written w ON w.id = s.id
     WHERE s.prompt IS NOT NULL
     ON CONFLICT DO NOTHING
+), brought AS (
+    INSERT INTO aibridge_tool_results
+        (interception_id, n, day, initiator_id, tool_call_id, size_bytes, is_error, content,
+         created_at)
+    SELECT s.id, r.n, {{day}}, s.initiator_id, r.tool_call_id, r.size_bytes, r.is_error, r.content,
+           s.at
+    FROM s
+    CROSS JOIN LATERAL ROWS FROM (
+        jsonb_to_recordset(s.tool_results)
+            AS (tool_call_id text, size_bytes bigint, is_error boolean, content text)
+    ) WITH ORDINALITY AS r(tool_call_id, size_bytes, is_error, content, n)
+    ON CONFLICT DO NOTHING
 )
 UPDATE aibridge_user_prompts p SET provider_response_id = w.response_id
 FROM written w
@@ -140,7 +155,7 @@ WHERE p.day = {{day}} AND p.interception_id = w.id AND p.provider_response_id <>
 
 
 INTERCEPTIONS = _interceptions()
-"""Takes the starts, then the ends; writes the prompts too."""
+"""Takes the starts, then the ends; writes the prompts and the tools' results too."""
 
 
 def _details(table: str, columns: tuple[tuple[str, str, str], ...]) -> str:

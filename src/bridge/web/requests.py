@@ -11,7 +11,7 @@ import msgspec
 from bridge.auth.authentication import Authenticated
 from bridge.bodies import Body
 from bridge.dialects.interface import Adaptation, RequestSummary
-from bridge.domain.clients import client_session_id, detect_client
+from bridge.domain.clients import agent_ids, client_session_id, detect_client
 from bridge.domain.clock import utc
 from bridge.domain.identity import Credential, CredentialKind, UserCredential
 from bridge.domain.interception import Interception
@@ -170,6 +170,7 @@ def interception_of(
     by_name = head.by_name()
     client = detect_client(by_name)
     user_agent = (first(head.headers, b"user-agent") or b"").decode("utf-8", "replace")
+    agent = agent_ids(client, by_name)
     session = client_session_id(client, by_name, summary.session_hints)
     # Somebody may have put a key where it does not belong; it is not kept for that.
     return Interception(
@@ -188,6 +189,8 @@ def interception_of(
         client_session_id=redacted_text(session) if session is not None else None,
         user_agent=redacted_text(user_agent[:_MAX_USER_AGENT]),
         correlating_tool_call_id=summary.correlating_tool_call_id,
+        tool_results=summary.tool_results,
+        metadata={name: redacted_text(value) for name, value in agent.items()},
         credential_kind=credential.kind,
         credential_hint=credential.hint,
         prompt=summary.prompt,

@@ -23,6 +23,8 @@ from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
 from bridge.dialects.texts import SURROGATES
+from bridge.dialects.tool_results import MAX_RESULTS, in_order, tool_result
+from bridge.domain.interception import ToolResult
 
 _CONTEXT = frozenset({"system", "developer"})
 _RESULTS = frozenset({"tool", "function"})
@@ -66,6 +68,8 @@ class _Seen(msgspec.Struct, gc=False):
 class _Turn(msgspec.Struct):
     prompt: str | None = None
     tool_call_id: str | None = None
+    results: list[ToolResult | None] = msgspec.field(default_factory=list)
+    """The last one first."""
     odd: bool = False
     opened: bool = False
     """Whether the message taken last, context aside, asks for a title of what follows it."""
@@ -120,6 +124,7 @@ def _assembled(value: dict[str, Any], turn: _Turn) -> RequestSummary:
         streaming=stream is True,
         prompt=turn.prompt,
         correlating_tool_call_id=turn.tool_call_id,
+        tool_results=in_order(turn.results),
         stores=value.get("store") is True,
         session_hints={name: text for name, text in hints.items() if isinstance(text, str)},
         partially_observed=turn.odd
@@ -146,6 +151,8 @@ def _turn(backwards: Iterable[_Seen], *, whole: bool) -> _Turn:
         if role in _RESULTS:
             asked = True  # what the user wrote before was for the turn that called the tool
             turn.opened = False
+            if len(turn.results) < MAX_RESULTS:
+                turn.results.append(_result(message))
             if turn.tool_call_id is None and isinstance(message.tool_call_id, str):
                 turn.tool_call_id = message.tool_call_id or None
         elif role == "user":
@@ -161,6 +168,12 @@ def _turn(backwards: Iterable[_Seen], *, whole: bool) -> _Turn:
         if whole and turn.opened:
             turn.prompt = None
     return turn
+
+
+def _result(message: _Seen) -> ToolResult | None:
+    content = message.content
+    text = content if isinstance(content, str) else "".join(reversed(list(_texts(content))))
+    return tool_result(message.tool_call_id, text, is_error=None)
 
 
 def _take_words(turn: _Turn, content: object) -> bool:

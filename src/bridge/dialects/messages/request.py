@@ -10,6 +10,7 @@ Source: platform.claude.com/docs/en/api/messages (read 2026-11-23).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from bridge.dialects.interface import RequestSummary
 from bridge.dialects.loose_json import read_loosely
 from bridge.dialects.request_bodies import Loose, read_body
 from bridge.dialects.texts import SURROGATES
+from bridge.dialects.tool_results import MAX_RESULTS, in_order, tool_result
+from bridge.domain.interception import ToolResult
 
 _SYSTEM = "system"
 _MAX_SYSTEM_MESSAGES = 16
@@ -36,6 +39,8 @@ class _Block(msgspec.Struct, gc=False):
     type: Any = None
     text: Any = None
     tool_use_id: Any = None
+    is_error: Any = None
+    content: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -155,6 +160,7 @@ def _assembled(
         streaming=stream is True,
         prompt=prompt,
         correlating_tool_call_id=_answered_call(content),
+        tool_results=_results(content),
         session_hints=hints,
         partially_observed=odd,
     )
@@ -191,6 +197,22 @@ def _answered_call(content: object) -> str | None:
             if isinstance(call, str) and call:
                 return call
     return None
+
+
+def _results(content: object) -> tuple[ToolResult, ...]:
+    if not isinstance(content, list):
+        return ()
+    return in_order(
+        tool_result(
+            _of(block, "tool_use_id"),
+            _of(block, "content"),
+            is_error=_of(block, "is_error") is True,
+        )
+        for block in islice(
+            (block for block in reversed(content) if _of(block, "type") == "tool_result"),
+            MAX_RESULTS,
+        )
+    )
 
 
 def _of(block: object, name: str) -> object:

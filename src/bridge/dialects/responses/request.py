@@ -30,6 +30,8 @@ from bridge.dialects.responses.references import (
     referred_to,
 )
 from bridge.dialects.texts import SURROGATES
+from bridge.dialects.tool_results import MAX_RESULTS, in_order, tool_result
+from bridge.domain.interception import ToolResult
 
 _MAX_TURN = 256
 """Items of the last turn that are looked at: context, and the outputs of parallel calls."""
@@ -74,6 +76,7 @@ class _Item(msgspec.Struct, gc=False):
     role: Any = None
     call_id: Any = None
     content: Any = None
+    output: msgspec.Raw = msgspec.Raw(b"")
 
 
 _Taken = tuple[_Item | None, bool]
@@ -90,6 +93,8 @@ class _Turn:
     def __init__(self) -> None:
         self.prompt: str | None = None
         self.answered_call: str | None = None
+        self.results: list[ToolResult | None] = []
+        """The last one first."""
         self.odd = False
         self.prompt_settled = False
         """Whether it is known what the human said last, or that it was nothing."""
@@ -113,7 +118,10 @@ class _Turn:
         elif isinstance(kind, str) and kind.endswith(_OUTPUT):
             self.prompt_settled = True
             self.opened = False
-            self.answered_call = self.answered_call or _answered_call(item)
+            call = _answered_call(item)
+            self.answered_call = self.answered_call or call
+            self.results.append(tool_result(call, item.output, is_error=None))
+            return len(self.results) < MAX_RESULTS or not self.answered_call
         elif kind == _TRIGGER:
             self.prompt_settled = True
             self.opened = False
@@ -197,7 +205,9 @@ def _item(item: msgspec.Raw) -> _Taken:
 def _loose_item(value: object) -> _Taken:
     if not isinstance(value, dict):
         return None, True
-    return _Item(**{name: value.get(name) for name in _Item.__struct_fields__}), False
+    # Whatever `output` is: only `tool_result` looks at it, which takes anything.
+    fields: dict[str, Any] = {name: value.get(name) for name in _Item.__struct_fields__}
+    return _Item(**fields), False
 
 
 def _assembled(
@@ -220,6 +230,7 @@ def _assembled(
         streaming=read.stream is True,
         prompt=prompt,
         correlating_tool_call_id=turn.answered_call,
+        tool_results=in_order(turn.results),
         stores=read.store is not False,  # the API keeps answers unless it is told not to
         session_hints=_session_hints(read),
         references=_references(read),

@@ -1,0 +1,103 @@
+"""Results of tool calls, each beside the call that a later request answered with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+from bridge.store.connection import Cursor
+from bridge.store.partitions import day_literal
+from bridge.store.reads_json import Interception, ToolUsage
+from bridge.store.rows import Row, many
+from bridge.store.sessions_json import CallResult
+
+_MOST_OF_A_CALL = 50
+# Upstreams that number their calls in every answer anew make many results of one id.
+
+# `OFFSET 0` keeps the planner to the index, call by call.
+_RESULTS = f"""
+SELECT k.call, r.interception_id, r.size_bytes, r.is_error, r.content, r.created_at,
+       i.thread_parent_id
+FROM unnest(%(calls)s::text[], %(makers)s::uuid[]) AS k(call, maker)
+CROSS JOIN LATERAL (
+    SELECT r.*
+    FROM aibridge_tool_results r
+    WHERE r.tool_call_id = k.call AND r.initiator_id = %(initiator)s::uuid
+      AND r.day BETWEEN {{first}} AND {{last}} AND r.interception_id > k.maker
+      AND (%(cutoff)s::timestamptz IS NULL OR r.created_at >= %(cutoff)s)
+    ORDER BY r.interception_id
+    LIMIT {_MOST_OF_A_CALL}
+) r
+LEFT JOIN LATERAL (
+    SELECT i.thread_parent_id
+    FROM aibridge_interceptions i
+    WHERE i.id = r.interception_id AND i.day = r.day AND i.day BETWEEN {{first}} AND {{last}}
+    OFFSET 0
+) i ON true
+ORDER BY r.interception_id
+"""  # noqa: S608  # constants only
+
+
+async def call_results(
+    cursor: Cursor,
+    interceptions: Sequence[Interception],
+    *,
+    params: Mapping[str, object],
+    first: date,
+    last: date,
+) -> dict[UUID, CallResult]:
+    """Return what came back of the tool calls of these interceptions, by the calls' ids.
+
+    That is the first result of the call's id that a later request of the same initiator brought;
+    of several, one by a request that goes on from the very answer that made the call.
+
+    Args:
+        cursor: of a read-only transaction.
+        interceptions: of one initiator.
+        params: `initiator` and `cutoff`.
+        first: no result is looked for before this day.
+        last: nor after this one.
+    """
+    calls = [call for each in interceptions for call in each.tool_usages]
+    named = {
+        (call.provider_tool_call_id, call.interception_id): None
+        for call in calls
+        if call.provider_tool_call_id
+    }
+    if not named:
+        return {}
+    sql = _RESULTS.format(first=day_literal(first), last=day_literal(last))
+    wanted = {
+        **params,
+        "calls": [call for call, _ in named],
+        "makers": [str(maker) for _, maker in named],
+    }
+    by_call: dict[str, list[Row]] = {}
+    for row in await many(cursor, sql, wanted):
+        by_call.setdefault(row[0], []).append(row)
+    found = {}
+    for call in calls:
+        result = _of(call, by_call.get(call.provider_tool_call_id or "", ()))
+        if result is not None:
+            found[call.id] = result
+    return found
+
+
+def _of(call: ToolUsage, rows: Sequence[Row]) -> CallResult | None:
+    later = [row for row in rows if row[1] > call.interception_id]
+    chosen = next((row for row in later if row[6] == call.interception_id), None)
+    if chosen is None:
+        if not later:
+            return None
+        chosen = later[0]
+    _, interception_id, size_bytes, is_error, content, created_at, _ = chosen
+    took = created_at - call.created_at
+    return CallResult(
+        interception_id=interception_id,
+        size_bytes=size_bytes,
+        is_error=is_error,
+        content=content,
+        created_at=created_at,
+        duration_ms=max(0, round(took.total_seconds() * 1000)),
+    )
