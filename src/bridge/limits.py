@@ -7,7 +7,7 @@ from bridge.config.settings import Settings
 from bridge.intercept.exchange import ReadingLimits
 from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import RelayLimits
-from bridge.web.site import SiteLimits
+from bridge.web.channel import SiteLimits
 
 
 def relay_limits(settings: Settings) -> RelayLimits:

@@ -37,7 +37,6 @@ class Sender:
             if sent == len(data):
                 return
             if isinstance(sent, int):
-                transport.write(memoryview(data)[sent:])
-                return
+                data = data[sent:]
             # Anything else is a lost connection, which the transport finds again by itself.
         transport.write(data)

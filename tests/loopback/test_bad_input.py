@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.web.site import SiteLimits
+from bridge.web.channel import SiteLimits
 from tests.loopback import bad_input
 from tests.loopback.speech import MESSAGES
 from tests.support.fakes import Send, answer

@@ -18,8 +18,9 @@ from bridge.recording.refusals import Refusals
 from bridge.store.writes import write_batch
 from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
+from bridge.web.channel import SiteLimits
 from bridge.web.management import Management
-from bridge.web.site import BridgeSite, SiteLimits
+from bridge.web.site import BridgeSite
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
 from tests.support.rawclient import RawClient, raw_request

@@ -40,12 +40,13 @@ from bridge.upstream.client import UpstreamClient
 from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import RelayLimits
 from bridge.web.addresses import ClientAddresses
+from bridge.web.channel import SiteLimits
 from bridge.web.gateway import Gateway
 from bridge.web.health import Health
 from bridge.web.requests import Upstream
 from bridge.web.root import Root, RootGate
 from bridge.web.router import Router
-from bridge.web.site import BridgeSite, SiteLimits
+from bridge.web.site import BridgeSite
 from tests.support.fakes import BODY, FakeUpstream, Script
 from tests.support.rawclient import RawClient, raw_request
 

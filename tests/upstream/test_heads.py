@@ -175,8 +175,8 @@ class RequestHeadTests(BridgeTestCase):
     def test_a_head_is_as_it_should_be(self) -> None:
         self.assertEqual(
             self.head(),
-            b"POST /v1/messages?beta=true HTTP/1.1\r\nContent-Length: 4\r\nX-Api-Key: k\r\n"
-            b"Content-Type: a/b\r\nAccept-Encoding: identity\r\nHost: api.example\r\n\r\n",
+            b"POST /v1/messages?beta=true HTTP/1.1\r\nX-Api-Key: k\r\nContent-Type: a/b\r\n"
+            b"Content-Length: 4\r\nAccept-Encoding: identity\r\nHost: api.example\r\n\r\n",
         )
 
     def test_no_body_has_no_length(self) -> None:

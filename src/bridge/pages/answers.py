@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.pages.pace import Pace
 from bridge.pages.templating import Templates
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

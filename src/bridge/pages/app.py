@@ -14,8 +14,8 @@ from bridge.pages.entrance import Entrance
 from bridge.pages.guards import HOME, SIGN_IN
 from bridge.pages.templating import Templates
 from bridge.pages.visit import Visit
+from bridge.web.incoming import BridgeRequest
 from bridge.web.router import Router, as_bridge_error, request_id
-from bridge.web.site import BridgeRequest
 
 Handler = Callable[..., Awaitable[Answer]]
 """Given a visit, and what the path names; returns the answer."""

@@ -32,7 +32,7 @@ from bridge.recording.refusals import Refusals
 from bridge.store.connection import Cursor
 from bridge.store.page_sessions import begin_page_session, end_page_session, find_page_session
 from bridge.web.addresses import ClientAddresses
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote
 
 from bridge.domain.clock import Clock
 from bridge.domain.errors import BadRequest, Forbidden, RateLimited
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 SIGN_IN = "/ui/sign-in"
 HOME = "/ui/"

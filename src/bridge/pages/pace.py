@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 
 @implementer(IPushProducer)

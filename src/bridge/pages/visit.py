@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bridge.domain.errors import Forbidden
 from bridge.domain.identity import Actor, Role
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 
 class Fields(dict[str, str]):

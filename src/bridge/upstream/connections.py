@@ -27,7 +27,7 @@ from bridge.upstream.heads import AnswerParser, Sent
 
 _MAX_IDLE = 512
 _SENT_WITH_HEAD_BYTES = 128 * 1024
-"""More than Twisted sends at once; copying it would take longer than another packet."""
+"""More than Twisted sends at once; a larger body waits for a turn, and is copied once less."""
 _OVER = Failure(ConnectionDone("the answer is over"))
 
 
@@ -69,8 +69,7 @@ class Connection(HTTP11ClientProtocol):
         if len(body) <= _SENT_WITH_HEAD_BYTES:
             self._send(head + body)
         else:
-            self._send(head)
-            self._send(body)
+            self.transport.writeSequence((head, body))
         return parser.answered
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

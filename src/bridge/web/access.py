@@ -19,7 +19,7 @@ from bridge.domain.records import Record
 from bridge.recording.refusals import Refusals
 from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import RequestHead
-from bridge.web.site import BridgeRequest
+from bridge.web.incoming import BridgeRequest
 
 CONTENT_READ = "content.read"
 """The audit action of reading what somebody else asked or was answered."""

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 
 from bridge.domain.errors import BridgeError
+from bridge.web.incoming import BridgeRequest
 from bridge.web.router import REQUEST_ID_HEADER
-from bridge.web.site import BridgeRequest
 from bridge.wire.headers import Header
 
 _PRINTABLE = re.compile(rb"[ -~]*")
 # Whatever else stands beside a status may be taken for the end of its line.
-_HEAD_WAITS_SECONDS = 0.1
-"""How long the head of a document waits for the body, so that one write carries both."""
+_OURS = frozenset({b"content-length", b"x-content-type-options", REQUEST_ID_HEADER})
 
 
 class ClientAnswer:
@@ -34,7 +33,8 @@ class ClientAnswer:
         self._request_id = request_id.encode("ascii")
         self._producing = False
         self._begun = False
-        self._head_waits: IDelayedCall | None = None
+        self._head_waits = 0
+        self._site: Any = None
 
     @property
     def gone(self) -> bool:
@@ -49,32 +49,25 @@ class ClientAnswer:
         if self.gone:
             return
         self._begun = True
-        request.setResponseCode(status, phrase if _PRINTABLE.fullmatch(phrase) else None)
-        names = set()
-        for name, value in headers:
-            if name not in names:
-                names.add(name)
-                request.responseHeaders.setRawHeaders(name, [value])  # our Date, our Server
-            else:
-                request.responseHeaders.addRawHeader(name, value)
-        request.responseHeaders.setRawHeaders(b"x-content-type-options", [b"nosniff"])
-        request.responseHeaders.setRawHeaders(REQUEST_ID_HEADER, [self._request_id])
+        fields = [each for each in headers if each[0] not in _OURS]
+        fields.append((b"x-content-type-options", b"nosniff"))
+        fields.append((REQUEST_ID_HEADER, self._request_id))
+        if length is not None:
+            fields.append((b"content-length", b"%d" % length))
+        request.begin(status, phrase if _PRINTABLE.fullmatch(phrase) else None, fields)
         if length is None:
-            request.write(b"")
-            return
-        request.responseHeaders.setRawHeaders(b"content-length", [b"%d" % length])
-        channel: Any = request.channel
-        self._head_waits = channel.callLater(_HEAD_WAITS_SECONDS, self.flush)
+            request.flush()
+        else:
+            self._site = request.channel.site
+            self._head_waits = self._site.heads.begin(self.flush)
 
     def refuse(self, error: BridgeError, body: bytes) -> None:
         """Send an error of ours, and finish."""
         request = self._request
         if self.gone:
             return
-        request.setResponseCode(error.status)
-        for name, value in error_headers(error, self._request_id):
-            request.setHeader(name, value)
-        request.setHeader(b"content-length", b"%d" % len(body))
+        length = (b"content-length", b"%d" % len(body))
+        request.begin(error.status, None, [*error_headers(error, self._request_id), length])
         request.write(body)
         request.finish()
 
@@ -86,8 +79,9 @@ class ClientAnswer:
 
     def flush(self) -> None:
         """Send the head if it still waits."""
-        if self._begun and not self._request.startedWriting:
-            self.write(b"")
+        self._stop_waiting()
+        if self._begun and not self.gone:
+            self._request.flush()
 
     def register(self, producer: IPushProducer) -> None:
         """Pause and resume `producer` as the client reads."""
@@ -121,9 +115,9 @@ class ClientAnswer:
             channel.abort_later()
 
     def _stop_waiting(self) -> None:
-        waits, self._head_waits = self._head_waits, None
-        if waits is not None and waits.active():
-            waits.cancel()
+        if self._head_waits:
+            self._site.heads.end(self._head_waits)
+            self._head_waits = 0
 
 
 def error_headers(error: BridgeError, request_id: bytes) -> Sequence[Header]:

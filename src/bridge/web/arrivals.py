@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,7 +14,7 @@ from bridge.domain.units import format_size
 from bridge.wire.headers import Header
 
 
-class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What is known of a request when its headers are in."""
 
     method: bytes
@@ -28,6 +29,10 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
 
     def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
         """Return the values by name."""
+        return self._by_name
+
+    @cached_property
+    def _by_name(self) -> Mapping[bytes, Sequence[bytes]]:
         found: dict[bytes, list[bytes]] = {}
         for name, value in self.headers:
             found.setdefault(name, []).append(value)
@@ -40,6 +45,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     place: object
     """Whatever the gate wants to find again when the body is there."""
+    answer: Callable[[Any], None] | None = None
+    """Answers the request; None for the site's resources."""
     query_is_ours: bool = False
     """Whether the query string is for us to read, rather than to pass on."""
 

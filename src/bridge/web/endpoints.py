@@ -19,8 +19,8 @@ import msgspec
 from bridge.domain.errors import BadRequest, Forbidden, InvalidRequest, Validation
 from bridge.domain.identity import Actor, Role
 from bridge.web.access import Access
+from bridge.web.incoming import BridgeRequest
 from bridge.web.router import Router
-from bridge.web.site import BridgeRequest
 
 MAX_OFFSET = 10_000_000
 _PLACE = re.compile(r"\{(\w+)\}")

@@ -16,7 +16,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET
 
 from bridge.auth.authentication import NOT_FOR_ASKING, Authenticated, Directory, authenticate
 from bridge.auth.token import contains_token_shape
@@ -44,6 +43,7 @@ from bridge.recording.refusals import Refusals
 from bridge.web.addresses import ClientAddresses
 from bridge.web.answer import ClientAnswer, error_headers
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
+from bridge.web.incoming import BridgeRequest
 from bridge.web.requests import (
     NOTHING_READ,
     Addressed,
@@ -58,7 +58,6 @@ from bridge.web.requests import (
 )
 from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.routes import asks_for_websocket, route_for
-from bridge.web.site import BridgeRequest
 from bridge.wire.encodings import content_coding, decode_body
 from bridge.wire.paths import collapsed, safe, safe_query, split_target
 
@@ -194,22 +193,21 @@ class Gateway:
             body=self._shape_at(upstream, head.target).error_body(error, request_id),
         )
 
-    def render(self, request: BridgeRequest) -> int:
+    def render(self, request: BridgeRequest) -> None:
         """Answer a request whose body is there; cancelled when the client leaves.
 
         A leaf: `arrive` has found the route, and Klein would only look for it once more.
         """
         serving = Deferred.fromCoroutine(self.serve(request))
-        request.notifyFinish().addErrback(lambda _: serving.cancel())
+        request.on_leave = serving.cancel
         serving.addErrback(self._failed, request)
-        return NOT_DONE_YET
 
     async def serve(self, request: BridgeRequest) -> None:
         """Answer a request whose body is there, to the end."""
         head, asked = _asked(request)
         if asked.route is None or asked.authenticated is None:
-            request.setHeader(b"content-length", b"0")
-            request.setHeader(b"x-content-type-options", b"nosniff")
+            nothing = [(b"content-length", b"0"), (b"x-content-type-options", b"nosniff")]
+            request.begin(200, None, nothing)
             request.finish()
             return
         started = self._clock.seconds()
@@ -366,7 +364,7 @@ class Gateway:
         )
         # A probe comes from anybody, so nothing of it is kept.
         longest = self._max_body_bytes if route is not None else 0
-        return Arrival(max_body_bytes=longest, place=asked)
+        return Arrival(max_body_bytes=longest, place=asked, answer=self.render)
 
     def _shape_at(self, upstream: Upstream, target: bytes) -> Dialect:
         """Return the shape of our errors for whoever asks at `target`, whatever the method."""

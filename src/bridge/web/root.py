@@ -10,10 +10,9 @@ from twisted.web.resource import Resource
 from bridge.domain.errors import BridgeError
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.gateway import Gateway
-from bridge.web.requests import Addressed
+from bridge.web.incoming import BridgeRequest
 from bridge.web.router import Problem, Router
 from bridge.web.routes import nothing_here
-from bridge.web.site import BridgeRequest
 
 MAX_MANAGEMENT_BODY_BYTES = 256 * 1024
 
@@ -37,8 +36,6 @@ class Root(Resource):
         """Hand `request` to whom it was let in for."""
         # Which program and version we are is nobody's business; upstream's own word is relayed.
         request.responseHeaders.removeHeader(b"server")
-        if request.arrival is not None and isinstance(request.arrival.place, Addressed):
-            return self._gateway.render(request)
         if self._pages is not None and _is_for_pages(request):
             return self._pages.render(request)
         return self._management.render(request)
