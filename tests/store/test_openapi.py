@@ -74,6 +74,7 @@ class FuzzTests(SessionsCase):
                 "-m", "schemathesis.cli", "run", f"{origin}{API}/openapi.json",
                 f"--url={origin}{API}", f"--header=X-AI-Bridge-Token: aib_auditor_{'x' * 12}",
                 f"--seed={seed}", f"--max-examples={EXAMPLES}", "--no-color", "--workers=1",
+                "--request-timeout=60",
                 "--phases=examples,coverage,fuzzing", "--generation-database=none",
                 # What a text parameter may hold is told in words, not by the schema alone; and of
                 # three headers that may hold a token it always sends one that is good.

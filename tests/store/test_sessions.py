@@ -107,7 +107,7 @@ class Sessions(StoreTestCase):
         for seed in range(5):
             await self.fetch(
                 "TRUNCATE aibridge_interceptions, aibridge_tool_usages, aibridge_token_usages, "
-                "aibridge_user_prompts, aibridge_sessions; SELECT 1"
+                "aibridge_user_prompts, aibridge_sessions, aibridge_session_terms; SELECT 1"
             )
             chance = random.Random(seed)
             shuffled = chance.sample(story, len(story))

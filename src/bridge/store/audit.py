@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from bridge.store.connection import Cursor
+from bridge.store.partitions import day_literal
 from bridge.store.rows import many
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+_DAY = timedelta(days=1)
+_FIRST, _LAST = date.min, date.max
 
 # Ids are UUIDv7, so their order is that of time, and each partition's key is in that order.
 _NEWEST = """
@@ -21,6 +24,10 @@ SELECT id, created_at, action, actor_id, actor_name, token_id, target, status, r
 FROM audit_log
 WHERE (%(action)s::text IS NULL OR action = %(action)s OR starts_with(action, %(action)s || '.'))
   AND (%(actor)s::text IS NULL OR actor_name = %(actor)s)
+  AND (%(target)s::text IS NULL OR target = %(target)s)
+  AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
+  AND day BETWEEN {first} AND {last}
   AND (%(after_id)s::uuid IS NULL OR id < %(after_id)s::uuid)
 ORDER BY id DESC
 LIMIT %(limit)s
@@ -57,6 +64,9 @@ async def newest_audit(
     limit: int,
     action: str | None = None,
     actor: str | None = None,
+    target: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     after_id: UUID | None = None,
 ) -> tuple[AuditEntry, ...]:
     """Return the newest entries, newest first.
@@ -66,15 +76,28 @@ async def newest_audit(
         limit: how many at most.
         action: `user.create`, or `user` for all that begin with `user.`; None for all.
         actor: name of who did it; None for everybody.
+        target: what it was about, as it was written down; None for anything.
+        since: only entries of this time or later.
+        until: only entries before this time.
         after_id: only entries older than this one: the last of the page before.
     """
     params = {
         "action": action,
         "actor": actor,
+        "target": target,
+        "since": since,
+        "until": until,
         "after_id": str(after_id) if after_id is not None else None,
         "limit": limit,
     }
-    return tuple(_entry_from(row) for row in await many(cursor, _NEWEST, params))
+    # A day more on each side: an id's time is cut to the millisecond, and is not created_at.
+    sql = _NEWEST.format(
+        first=day_literal(since.date() - _DAY)
+        if since and since.date() > _FIRST
+        else "'-infinity'",
+        last=day_literal(until.date() + _DAY) if until and until.date() < _LAST else "'infinity'",
+    )
+    return tuple(_entry_from(row) for row in await many(cursor, sql, params))
 
 
 def _entry_from(row: Sequence[Any]) -> AuditEntry:

@@ -190,7 +190,12 @@ def _text(value: str) -> str:
     return value
 
 
-def _moment(value: str) -> datetime:
+def moment(value: str) -> datetime:
+    """Return the time that `value` says, in UTC.
+
+    Raises:
+        ValueError: it is none as in RFC 3339; the message says so.
+    """
     try:
         if _RFC3339.fullmatch(value):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
@@ -228,6 +233,6 @@ _READ: Mapping[str, Callable[[str], object]] = {
     "session_id": _text,
     "status": _status,
     "kind": _kind,
-    "started_after": _moment,
-    "started_before": _moment,
+    "started_after": moment,
+    "started_before": moment,
 }

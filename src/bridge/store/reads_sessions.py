@@ -56,15 +56,15 @@ COLUMNS = ", ".join(f"s.{name}" for name in _SHOWN) + (
 """Of `aibridge_sessions s`, as `facts_from` takes them; wants the parameter `cutoff`."""
 _COUNT = """
 SELECT count(*) FROM (
-    SELECT FROM aibridge_sessions s WHERE {where} LIMIT %(most)s
+    SELECT FROM aibridge_session_terms s WHERE {where} LIMIT %(most)s
 ) counted
 """
 _IN_ORDER = """
-SELECT s.* FROM aibridge_sessions s WHERE {bounds} ORDER BY s.last_active_at DESC,
+SELECT s.* FROM aibridge_session_terms s WHERE {bounds} ORDER BY s.last_active_at DESC,
     s.session_id DESC, s.initiator_id DESC LIMIT %(walk)s
 """
 _FOUND_BY_ORDER = "(SELECT s.* FROM ({walked}) s WHERE {where})"
-_FOUND_BY_TERMS = "(SELECT s.* FROM aibridge_sessions s WHERE {where} OFFSET 0)"
+_FOUND_BY_TERMS = "(SELECT s.* FROM aibridge_session_terms s WHERE {where} OFFSET 0)"
 _PAGE = f"""
 WITH page AS MATERIALIZED (
     SELECT s.session_id, s.initiator_id FROM {{found}} s
@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (
 _IDS_OF_NAME = "SELECT id FROM users WHERE username = %s"
 _CURSOR = """
 SELECT s.initiator_id, s.last_active_at
-FROM aibridge_sessions s
+FROM aibridge_session_terms s
 WHERE s.session_id = %(session)s
   AND (%(initiator)s::uuid IS NULL OR s.initiator_id = %(initiator)s::uuid)
   AND (%(visible_to)s::uuid IS NULL OR s.initiator_id = %(visible_to)s::uuid)
@@ -107,7 +107,7 @@ class After:
 
 @dataclass(slots=True)
 class _Where:
-    """Conditions on `aibridge_sessions s`, and their values."""
+    """Conditions on `aibridge_session_terms s`, and their values."""
 
     bounds: list[str] = field(default_factory=list)
     """Those that bound the list's own order: initiator and page."""
@@ -262,7 +262,7 @@ async def _where(
         where.others.append("s.span && tstzrange(%(after)s, %(before)s)")
         where.params.update(after=wanted.started_after, before=wanted.started_before)
     if cutoff is not None:
-        where.others.append("s.last_started_at >= %(cutoff)s")
+        where.others.append("upper(s.span) >= %(cutoff)s")
     where.params["cutoff"] = cutoff
     return where
 

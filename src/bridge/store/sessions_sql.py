@@ -75,29 +75,37 @@ WITH found AS MATERIALIZED (
     GROUP BY v.facet, f.initiator_id, v.value
     ON CONFLICT (facet, initiator_id, value) DO UPDATE SET last_day = excluded.last_day
     WHERE o.last_day < excluded.last_day
+), termed AS (
+    INSERT INTO aibridge_session_terms (session_id, initiator_id, last_active_at, span, terms)
+    SELECT s.session_id, s.initiator_id, coalesce(s.prompted_at, s.started_at),
+           tstzrange(s.started_at, s.last_started_at, '[]'),
+           ARRAY(
+               SELECT v.facet || ':' ||
+                      CASE WHEN char_length(v.value) > 200 THEN md5(v.value) ELSE v.value END
+               FROM (
+                   SELECT 'model', unnest(s.models) UNION ALL SELECT 'client', unnest(s.clients)
+                   UNION ALL SELECT 'provider', unnest(s.providers)
+                   UNION ALL SELECT 'provider_name', unnest(s.provider_names)
+                   UNION ALL SELECT 'status', unnest(s.statuses)
+               ) AS v(facet, value)
+           )
+    FROM sums s
+    WHERE s.interceptions > 0
+    ON CONFLICT (session_id, initiator_id) DO UPDATE SET
+        last_active_at = excluded.last_active_at, span = excluded.span, terms = excluded.terms
 )
 INSERT INTO aibridge_sessions
     (initiator_id, session_id, username, client, metadata, providers, provider_names, models,
      interceptions, threads, input_tokens, output_tokens, cache_read_input_tokens,
      cache_write_input_tokens, last_prompt, started_at, ended_at, last_started_at, last_active_at,
-     first_day, last_day, terms)
+     first_day, last_day)
 SELECT s.initiator_id, s.session_id, s.username, s.client, s.metadata, s.providers,
        s.provider_names, s.models, s.interceptions, s.threads, s.input, s.output, s.cache_read,
        s.cache_write, p.prompt, s.started_at, s.ended_at, s.last_started_at,
-       coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day,
-       ARRAY(
-           SELECT v.facet || ':' ||
-                  CASE WHEN char_length(v.value) > 200 THEN md5(v.value) ELSE v.value END
-           FROM (
-               SELECT 'model', unnest(s.models) UNION ALL SELECT 'client', unnest(s.clients)
-               UNION ALL SELECT 'provider', unnest(s.providers)
-               UNION ALL SELECT 'provider_name', unnest(s.provider_names)
-               UNION ALL SELECT 'status', unnest(s.statuses)
-           ) AS v(facet, value)
-       )
+       coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day
 FROM sums s
 LEFT JOIN LATERAL (
-    SELECT nullif(p.prompt, '') AS prompt
+    SELECT p.prompt
     FROM aibridge_user_prompts p
     WHERE p.interception_id = s.prompted_id AND p.day = s.prompted_day
       AND p.day BETWEEN {first} AND {last}
@@ -114,5 +122,5 @@ ON CONFLICT (session_id, initiator_id) DO UPDATE SET
     last_prompt = excluded.last_prompt, started_at = excluded.started_at,
     ended_at = excluded.ended_at, last_started_at = excluded.last_started_at,
     last_active_at = excluded.last_active_at, first_day = excluded.first_day,
-    last_day = excluded.last_day, terms = excluded.terms
+    last_day = excluded.last_day
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import msgspec
 
 from bridge.domain.errors import BadRequest, Forbidden, InvalidRequest, Validation
 from bridge.domain.identity import Actor, Role
+from bridge.store.filters import moment
 from bridge.web.access import Access
 from bridge.web.incoming import BridgeRequest
 from bridge.web.router import Router
@@ -101,6 +103,18 @@ class Asked:
         if found is None or str(found) != text.lower():  # UUID takes other forms too
             raise wrong(name, f"{text[:64]!r} is not a UUID")
         return found
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a parameter that is a time; None when it was not given, or is empty.
+
+        Raises:
+            InvalidRequest: it is no time as in RFC 3339.
+        """
+        text = self.text(name)
+        try:
+            return moment(text) if text else None
+        except ValueError as error:
+            raise wrong(name, str(error)) from None
 
     def _number(self, name: str, most: int, least: str) -> int:
         text = self.text(name)

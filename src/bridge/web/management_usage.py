@@ -20,7 +20,7 @@ from bridge.web.management_interceptions import SEARCH, Transactions
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DIMENSIONS = ", ".join(each.value for each in Dimension)
-_DAY = {"type": "string", "format": "date"}
+_DAY = {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}]}
 _PARAMETERS = (
     Parameter(
         name="group_by",
