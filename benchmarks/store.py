@@ -7,9 +7,11 @@ long that took. With --data-dir the database stays there, and a later run asks t
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,13 +21,17 @@ import structlog
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from benchmarks.store_ask import ask, explain, questions
 from benchmarks.store_fill import Size, derive, fill
 from bridge.store.embedded.server import EmbeddedServer
+from bridge.store.export import export_pages
 from bridge.store.migrations import migrate
 from bridge.store.partitions import stored_days
 from bridge.store.pool import Pool
 
+RESULTS = Path(__file__).parent / "results"
 _STATEMENT_SECONDS = 30.0
+_EXPORTED = 200_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,22 +40,75 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--interceptions", type=int, default=Size().interceptions)
     parser.add_argument("--days", type=int, default=Size().days)
     parser.add_argument("--data-dir", type=Path, help="a directory that stays; default: none does")
+    parser.add_argument("--times", type=int, default=20, help="each question is asked so often")
     given = parser.parse_args(arguments)
     size = Size(interceptions=given.interceptions, days=given.days)
-    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, given.data_dir)))
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, given.data_dir, given.times)))
 
 
-async def _run(reactor: Any, size: Size, kept: Path | None) -> None:
+async def _run(reactor: Any, size: Size, kept: Path | None, times: int) -> None:
     data_dir = kept or Path(tempfile.mkdtemp(prefix="aibridge-bench-store-"))
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     home: Path | None = None
     try:
         home = await _filled(reactor, size, data_dir)
+        # Anew, as it is shipped: what was cached is cold, and everything is made durable.
+        server = _server(reactor, data_dir, unsafe_fast=False)
+        try:
+            await _measured(reactor, await server.start(), times)
+        finally:
+            await server.stop()
     finally:
         if kept is None:
             for directory in (home, data_dir):
                 if directory is not None:
                     shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _measured(reactor: Any, dsn: str, times: int) -> None:
+    """Ask everything, print how long it took, and write down the plans."""
+    pool = _pool(reactor, dsn)
+    await pool.start()
+    try:
+        asked = await questions(pool)
+        answered = []
+        print(f"{'':40}{'cold ms':>10}{'p50 ms':>10}{'p95 ms':>10}{'limit':>8}")
+        for question in asked:
+            found = await ask(pool, question, times=times)
+            answered.append(found)
+            print(
+                f"{question.name:40}{found.cold_ms:10.1f}{found.p50:10.1f}{found.p95:10.1f}"
+                f"{question.limit_ms:8.0f}{'' if found.in_time else '  too slow'}",
+                flush=True,
+            )
+        await _export(pool)
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        RESULTS.mkdir(exist_ok=True)
+        plans = RESULTS / f"store-{moment}.txt"
+        plans.write_text("\n\n".join([await explain(pool, each) for each in asked]) + "\n")
+        print(f"plans: {plans}")
+    finally:
+        await pool.close()
+
+
+async def _export(pool: Pool) -> None:
+    """Export for a while, and print how fast that was and what it took."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    began = time.monotonic()
+    rows = length = 0
+    async for page in export_pages(pool):
+        rows += page.count
+        length += len(page.lines)
+        if rows >= _EXPORTED:
+            break
+    seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        f"export: {rows / seconds:.0f} interceptions/s, {length / seconds / 1e6:.0f} MB/s, "
+        f"{(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime):.1f} s of "
+        f"{seconds:.1f} s in this process, which grew by "
+        f"{(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
+    )
 
 
 async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:

@@ -7,13 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from benchmarks import store_rows
 from bridge.store import search, sessions, usage
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal, ensure_days
 from bridge.store.pool import Pool
 from bridge.store.rebuild import mark_day
-from bridge.store.rows import none
+from bridge.store.rows import many, none
+
+_MARKS_AT_ONCE = 5000
+_AT_ONCE = 2
+_UNINDEXED = """
+SELECT DISTINCT day FROM aibridge_interceptions
+EXCEPT SELECT DISTINCT day FROM aibridge_search ORDER BY 1
+"""
+_DROP_INDEX = "DROP INDEX IF EXISTS aibridge_search_words"
+# As in the schema.
+_CREATE_INDEX = """
+SET LOCAL maintenance_work_mem = '256MB';
+CREATE INDEX aibridge_search_words ON aibridge_search USING gin (words)
+    WITH (gin_pending_list_limit = 512)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,23 +76,43 @@ async def fill(
 
 
 async def derive(pool: Pool, *, say: Callable[[str], None] = lambda _: None) -> None:
-    """Let the followers work until nothing is marked any more."""
-    for name, follow, marks in (
-        ("sessions", sessions.follow, 5000),
-        ("usage", usage.follow, 5000),
-        ("search", search.follow, 20),
-    ):
+    """Let the followers work until nothing is marked any more, and make all content searchable."""
+    for name, follow in (("sessions", sessions.follow), ("usage", usage.follow)):
         began = time.monotonic()
         count = 0
         while True:
             done = await pool.transaction(
-                lambda cursor, follow=follow, marks=marks: follow(cursor, marks=marks),  # type: ignore[misc]  # bound at once
+                lambda cursor, follow=follow: follow(cursor, marks=_MARKS_AT_ONCE),  # type: ignore[misc]  # bound at once
                 statement_seconds=0,
             )
             count += done.marks
             if not done.marks:
                 break
             say(f"{name}: {count} marks, {time.monotonic() - began:.0f} s")
+    await _index(pool, say)
+
+
+async def _index(pool: Pool, say: Callable[[str], None]) -> None:
+    """Compute the words of days that have none, on several connections at once.
+
+    The index over them is made afterwards, which takes a fraction of the time.
+    """
+    began = time.monotonic()
+    unindexed = [day for (day,) in await pool.transaction(lambda cursor: many(cursor, _UNINDEXED))]
+    await pool.transaction(lambda cursor: none(cursor, _DROP_INDEX), statement_seconds=0)
+
+    async def work() -> None:
+        while unindexed:
+            day = unindexed.pop()
+            await pool.transaction(
+                lambda cursor, day=day: search.index_day(cursor, day),  # type: ignore[misc]  # bound at once
+                statement_seconds=0,
+            )
+            say(f"search: {day}, {time.monotonic() - began:.0f} s")
+
+    await gatherResults([Deferred.fromCoroutine(work()) for _ in range(_AT_ONCE)])
+    await pool.transaction(lambda cursor: none(cursor, _CREATE_INDEX), statement_seconds=0)
+    say(f"search: indexed, {time.monotonic() - began:.0f} s")
 
 
 async def _prepare(cursor: Cursor, size: Size) -> None:

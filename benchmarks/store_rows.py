@@ -7,6 +7,8 @@ some values are held by RARE_ROWS rows of all.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 RARE_ROWS = 10
 RARE_MODEL = "rare-model"
 RARE_CLIENT = "Rare Client"
@@ -37,6 +39,12 @@ ON CONFLICT DO NOTHING
 """
 _USER_ID = "('01900000-0000-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid"
 USERS = USERS.format(user_id=_USER_ID.format(n="n"))
+
+
+def user_id(number: int) -> UUID:
+    """Return the id of a user; small numbers ask most."""
+    return UUID(f"01900000-0000-7000-8000-{number:012x}")
+
 
 VOCABULARY = f"""
 CREATE UNLOGGED TABLE bench_sentences AS

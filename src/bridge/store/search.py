@@ -38,13 +38,17 @@ _CLEAR = "DELETE FROM aibridge_search WHERE day = {day} AND interception_id = AN
 # A tsvector holds 1 MiB. Half a megabyte of text fits always; of more than that, in alphabets of
 # several bytes, half as many characters are taken. `OFFSET 0`: see `sessions_sql`.
 _SURE_BYTES = 500_000
+_THESE = "SELECT DISTINCT unnest(%s::uuid[]) AS id"
+_ALL_OF_DAY = "SELECT a.id FROM aibridge_interceptions a WHERE a.day = {day}"
+_CLEAR_DAY = "DELETE FROM aibridge_search WHERE day = {day}"
+_UNMARK_DAY = "DELETE FROM aibridge_search_marks WHERE day = {day}"
 _INDEX = f"""
 INSERT INTO aibridge_search (interception_id, day, initiator_id, started_at, words)
 SELECT f.id, {{day}}, f.initiator_id, f.started_at, v.words
 FROM (
     SELECT i.id, i.initiator_id, i.started_at, left(p.text, {MAX_CHARACTERS}) AS prompt,
            left(m.text, {MAX_CHARACTERS}) AS thoughts, left(u.text, {MAX_CHARACTERS}) AS tools
-    FROM (SELECT DISTINCT unnest(%s::uuid[]) AS id) w
+    FROM ({{wanted}}) w
     CROSS JOIN LATERAL (
         SELECT i.id, i.initiator_id, i.started_at
         FROM aibridge_interceptions i
@@ -123,9 +127,22 @@ async def follow(cursor: Cursor, *, marks: int = MARKS_AT_ONCE) -> Pass:
     for day in sorted(kept):
         literal, identifiers = day_literal(day), uuid_array(days[day])
         await none(cursor, _CLEAR.format(day=literal), (identifiers,))
-        await none(cursor, _INDEX.format(day=literal), (identifiers,))
+        await none(cursor, _INDEX.format(day=literal, wanted=_THESE), (identifiers,))
     (pending,) = await one(cursor, _PENDING)
     return Pass(len(taken), sum(len(some) for some in days.values()), pending)
+
+
+async def index_day(cursor: Cursor, day: date) -> int:
+    """Compute the words of a whole stored day anew, marked or not.
+
+    Returns:
+        How many interceptions have words.
+    """
+    literal = day_literal(day)
+    await ensure_days(cursor, [day])
+    for sql in (_UNMARK_DAY, _CLEAR_DAY):
+        await none(cursor, sql.format(day=literal))
+    return await none(cursor, _INDEX.format(day=literal, wanted=_ALL_OF_DAY.format(day=literal)))
 
 
 class SearchFollower(Follower):
