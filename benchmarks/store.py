@@ -7,11 +7,9 @@ long that took. With --data-dir the database stays there, and a later run asks t
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,14 +22,12 @@ from twisted.internet.task import react
 from benchmarks.store_ask import ask, explain, questions
 from benchmarks.store_fill import Size, derive, fill
 from bridge.store.embedded.server import EmbeddedServer
-from bridge.store.export import export_pages
 from bridge.store.migrations import migrate
 from bridge.store.partitions import stored_days
 from bridge.store.pool import Pool
 
 RESULTS = Path(__file__).parent / "results"
 _STATEMENT_SECONDS = 30.0
-_EXPORTED = 200_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,10 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--interceptions", type=int, default=Size().interceptions)
     parser.add_argument("--days", type=int, default=Size().days)
+    parser.add_argument("--searchable-days", type=int, default=Size().searchable_days)
     parser.add_argument("--data-dir", type=Path, help="a directory that stays; default: none does")
     parser.add_argument("--times", type=int, default=20, help="each question is asked so often")
     given = parser.parse_args(arguments)
-    size = Size(interceptions=given.interceptions, days=given.days)
+    size = Size(
+        interceptions=given.interceptions,
+        days=given.days,
+        searchable_days=given.searchable_days,
+    )
     react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, given.data_dir, given.times)))
 
 
@@ -81,7 +82,6 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
                 f"{question.limit_ms:8.0f}{'' if found.in_time else '  too slow'}",
                 flush=True,
             )
-        await _export(pool)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         RESULTS.mkdir(exist_ok=True)
         plans = RESULTS / f"store-{moment}.txt"
@@ -89,26 +89,6 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
         print(f"plans: {plans}")
     finally:
         await pool.close()
-
-
-async def _export(pool: Pool) -> None:
-    """Export for a while, and print how fast that was and what it took."""
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.monotonic()
-    rows = length = 0
-    async for page in export_pages(pool):
-        rows += page.count
-        length += len(page.lines)
-        if rows >= _EXPORTED:
-            break
-    seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    print(
-        f"export: {rows / seconds:.0f} interceptions/s, {length / seconds / 1e6:.0f} MB/s, "
-        f"{(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime):.1f} s of "
-        f"{seconds:.1f} s in this process, which grew by "
-        f"{(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
-    )
 
 
 async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
@@ -120,7 +100,8 @@ async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
         try:
             await migrate(pool)
             if await pool.transaction(stored_days, read_only=True):
-                await derive(pool, say=_say)
+                await derive(pool, searchable=size.searchable_days, say=_say)
+                await pool.outside_transaction("VACUUM ANALYZE")
             else:
                 await fill(pool, size, last=_yesterday(), say=_say)
         finally:

@@ -190,9 +190,12 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         stored=stored,
     )
     siem = build_siem(settings, database=database, reactor=reactor)
+    log = structlog.get_logger("bridge.followers")
+    followers = Followers(pool=database, reactor=reactor, log=log)
     status = Status(
         settings=settings,
         siem=siem,
+        followers=followers,
         upstreams=lambda: gateway.upstreams,
         breakers=breakers,
         version=version_text(),
@@ -260,9 +263,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         journal=journal,
         database=database,
         writer=writer,
-        followers=Followers(
-            pool=database, reactor=reactor, log=structlog.get_logger("bridge.followers")
-        ),
+        followers=followers,
         retention=retention,
         siem=siem,
         directory=directory,

@@ -19,6 +19,7 @@ from bridge.policy.keyring import KeyHealth
 from bridge.recording.refusals import Refusals
 from bridge.recording.siem import SiemFollower
 from bridge.recording.writer import Writer
+from bridge.store.followers import Followers
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.redact import redacted_text
 from bridge.web.requests import Upstream
@@ -32,6 +33,7 @@ class Status:
         *,
         settings: Settings,
         siem: SiemFollower | None,
+        followers: Followers,
         upstreams: Callable[[], Sequence[Upstream]],
         breakers: CircuitBreakers | NoBreakers,
         version: str,
@@ -49,6 +51,7 @@ class Status:
         """Keep the parts."""
         self._settings = settings
         self._siem = siem
+        self._followers = followers
         self._upstreams = upstreams
         self._breakers = breakers
         self._version = version
@@ -98,6 +101,7 @@ class Status:
             "journal": self._journal.status(),
             "writer": self._writer.status(),
             "siem": self._siem.status() if self._siem is not None else None,
+            "search": {"pending": self._followers.search.pending},
             "tokens": {
                 "known": self._directory.count,
                 "confirmed_at": (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -230,17 +232,16 @@ def percentile(counts: Sequence[int], share: float) -> int | None:
         counts: of each bucket.
         share: from 0 to 1.
     """
-    wanted = share * sum(counts)
+    up_to = list(accumulate(counts))
+    wanted = share * up_to[-1]
     if wanted == 0:
         return None
-    below = 0
-    lower: int = 0
-    for count, upper in zip(counts, UPPER_BOUNDS_MS, strict=False):
-        if below + count >= wanted:
-            return round(lower + (upper - lower) * (wanted - below) / count)
-        below += count
-        lower = upper
-    return lower
+    bucket = bisect_left(up_to, wanted)
+    lower = UPPER_BOUNDS_MS[bucket - 1] if bucket else 0
+    if bucket == len(UPPER_BOUNDS_MS):
+        return lower
+    below = up_to[bucket - 1] if bucket else 0
+    return round(lower + (UPPER_BOUNDS_MS[bucket] - lower) * (wanted - below) / counts[bucket])
 
 
 def _group(by: Sequence[Dimension], key: Row) -> dict[str, Any]:

@@ -309,6 +309,10 @@ OUTDATED = _counter(
     "records_outdated_total", "Records not stored because they were older than the retention."
 )
 WRITING = _gauge("writer_active", "1 in the process that writes to the database, else 0.")
+SEARCH_PENDING = _gauge(
+    "search_interceptions_pending",
+    "Stored interceptions whose content cannot be found by the search yet.",
+)
 SIEM_PENDING = _gauge("siem_records_pending", "Stored records that the SIEM was not told of yet.")
 SIEM_AGE = _gauge(
     "siem_records_pending_oldest_age_seconds",

@@ -50,6 +50,7 @@ _READINGS: Mapping[Metric, Reading] = {
     catalogue.QUARANTINED: lambda d, _: d["writer"].quarantined,
     catalogue.OUTDATED: lambda d, _: d["writer"].outdated,
     catalogue.WRITING: lambda d, _: float(d["writer"].writing),
+    catalogue.SEARCH_PENDING: lambda d, _: d["search"]["pending"],
     catalogue.SIEM_PENDING: lambda d, _: d["siem"].waiting_records,
     catalogue.SIEM_AGE: lambda d, now: _age(d["siem"].oldest_waiting_at, now) or 0.0,
     catalogue.SIEM_WRITING: lambda d, _: float(d["siem"].writing),
