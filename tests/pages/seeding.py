@@ -142,6 +142,17 @@ class Company:
 def company(now: datetime | None = None) -> Company:
     """Return a company with a day of work behind it, and one hostile model."""
     made = Company(now)
+    for day in range(1, 22):
+        for n in range(1 + (day * 7) % 5):
+            who = ("alice", "bob", "carol")[(day + n) % 3]
+            made.request(
+                minutes_ago=day * 1440 + n * 37,
+                who=who,
+                prompt=f"Work of {day} days ago, part {n + 1}.",
+                model=("claude-sonnet-4-5", "claude-opus-5", "gpt-5.2-codex")[(day * n) % 3],
+                tokens=(900 + 211 * n, 300 + day * 20, 12_000 + day * 900, 1_500),
+                ended={"ttfb_ms": 180 + day * 23 % 400, "duration_ms": 1_500 + day * 311 % 4_000},
+            )
     session = {"client_session_id": "5b0c9a52-3f0e-4c63-9a1b-8a4a2e7d9f10"}
     first = made.request(
         minutes_ago=42,

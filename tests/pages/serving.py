@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,32 +56,25 @@ class Served:
         for token in self.tokens.values():
             self.until_known(token)
 
+    def ask_the_demo(self, prompt: str) -> None:
+        """Send a request to the demo provider, as the owner's client."""
+        body = {"model": "demo-text", "max_tokens": 64}
+        content = json.dumps({**body, "messages": [{"role": "user", "content": prompt}]})
+        status, _, answer = self.bridge.ask(
+            "POST",
+            "/demo/v1/messages",
+            content.encode(),
+            headers={"content-type": "application/json"},
+        )
+        assert status == 200, answer
+
     async def write(self, records: Sequence[Record]) -> None:
         """Put records into the database."""
-        pool = Pool(
-            dsn=self.bridge.database_address(),
-            reactor=reactor,
-            size=1,
-            statement_seconds=30.0,
-            log=structlog.get_logger("test"),
-        )
-        await pool.start()
-        try:
-            batch = lines(*records)
-            await pool.transaction(lambda cursor: write_batch(cursor, batch))
-        finally:
-            await pool.close()
+        batch = lines(*records)
+        await self._transaction(lambda cursor: write_batch(cursor, batch))
 
     async def people(self) -> None:
         """Make the company's people: alice a member, bob an auditor, carol a member."""
-        pool = Pool(
-            dsn=self.bridge.database_address(),
-            reactor=reactor,
-            size=1,
-            statement_seconds=30.0,
-            log=structlog.get_logger("test"),
-        )
-        await pool.start()
         roles = {"bob": frozenset({Role.AUDITOR, Role.MEMBER})}
 
         async def work(cursor: Cursor) -> None:
@@ -93,6 +87,17 @@ class Served:
                 )
                 await identity.create_user(cursor, user)
 
+        await self._transaction(work)
+
+    async def _transaction(self, work: Callable[[Cursor], Awaitable[object]]) -> None:
+        pool = Pool(
+            dsn=self.bridge.database_address(),
+            reactor=reactor,
+            size=1,
+            statement_seconds=30.0,
+            log=structlog.get_logger("test"),
+        )
+        await pool.start()
         try:
             await pool.transaction(work)
         finally:

@@ -13,9 +13,12 @@ from bridge.domain.records import AuditRecorded, Record
 from bridge.pages.app import Pages
 from bridge.pages.audit_log import AuditPages
 from bridge.pages.entrance import Entrance, Transactions
+from bridge.pages.finding import FindingPages
 from bridge.pages.interceptions import InterceptionPages
+from bridge.pages.overview import OverviewPages
 from bridge.pages.providers import ProviderPages
 from bridge.pages.reading import Reading
+from bridge.pages.sessions import SessionPages
 from bridge.pages.tokens import Lifetimes, TokenPages
 from bridge.pages.users import UserPages
 from bridge.pages.visit import Visit
@@ -78,11 +81,14 @@ def build_pages(
     return Pages(
         entrance=entrance,
         parts=(
+            OverviewPages(reading),
+            SessionPages(reading),
+            FindingPages(reading),
             InterceptionPages(reading),
             TokenPages(pool=pool, administration=administration, lifetimes=lifetimes, clock=clock),
             UserPages(pool=pool, administration=administration),
             ProviderPages(details),
             AuditPages(pool),
         ),
-        first="/ui/interceptions",
+        first="/ui/overview",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from urllib.parse import quote
 
 TOKEN = "$AIBRIDGE_TOKEN"  # noqa: S105  # a variable's name
 _API = "/api/v2/aibridge"
@@ -18,3 +19,8 @@ def curl(origin: str, path: str, query: Mapping[str, object] | None = None) -> s
         parts += [f"--data-urlencode {shlex.quote(f'{name}={given[name]}')}" for name in given]
     parts.append(f'-H "Authorization: Bearer {TOKEN}"')
     return " \\\n  ".join(parts)
+
+
+def segment(text: str) -> str:
+    """Return `text` as one segment of a path."""
+    return quote(text, safe="")

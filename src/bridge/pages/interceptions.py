@@ -15,6 +15,7 @@ from bridge.pages.commands import curl
 from bridge.pages.excerpts import Excerpts
 from bridge.pages.reading import Reading
 from bridge.pages.searching import whole_search
+from bridge.pages.sessions import known_values
 from bridge.pages.tool_calls import shown_call
 from bridge.pages.visit import Visit
 from bridge.store.filters import RUNNING, page_id, parse
@@ -87,6 +88,7 @@ class InterceptionPages:
                 "wrong": wrong,
                 "query": query,
                 "q": q,
+                "known": await known_values(self._reading, visit),
                 "statuses": STATUSES,
                 "per_page": PER_PAGE,
                 "command": curl(visit.origin, "/interceptions", {"q": q}),

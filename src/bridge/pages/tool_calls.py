@@ -17,6 +17,7 @@ _WHOLE = ("content", "file_text", "contents")
 _COMMANDS = ("command", "cmd", "script")
 _PATCHES = ("patch", "input", "patchText", "patch_text")
 _PATCH_BEGIN = "*** Begin Patch"
+_SHORT = 120
 _MOST_LINES = 600
 # Comparing costs the product of the lines; longer texts are shown as taken out and put in.
 
@@ -26,7 +27,7 @@ class Line:
     """A line of a difference."""
 
     kind: str
-    """`add`, `del`, `head` or `same`."""
+    """`add`, `del`, `hunk` or `same`."""
     text: str
 
 
@@ -40,8 +41,10 @@ class ShownCall:
     """What is run; "" for nothing."""
     lines: Sequence[Line]
     """What it changes."""
+    also: Sequence[tuple[str, str]]
+    """The other arguments, where all of them are short: names and values."""
     rest: str
-    """The other arguments, as JSON; all of them where nothing else is known; "" for none."""
+    """The other arguments else, as JSON; all of them where nothing is known of them."""
     cut: bool
     """Whether the arguments are longer than what is shown."""
 
@@ -75,7 +78,7 @@ def _from_members(given: dict[str, object]) -> ShownCall:
         if all(each is not None for each in read):
             del given["edits"]
             for number, each in enumerate(read, 1):
-                lines.append(Line(kind="head", text=f"Edit {number} of {len(read)}"))
+                lines.append(Line(kind="hunk", text=f"Edit {number} of {len(read)}"))
                 lines += difference(*each) if each is not None else ()
     elif patch_name := next((name for name in _PATCHES if _is_patch(given.get(name))), ""):
         lines += _patch_lines(str(given.pop(patch_name)))
@@ -85,11 +88,14 @@ def _from_members(given: dict[str, object]) -> ShownCall:
         command = _command(given)
         if _PATCH_BEGIN in command:
             lines, command = list(_patch_lines(command)), ""
+    known = bool(target or command or lines)
+    also = _short(given) if known else None
     return _call(
         target=target,
         command=command,
         lines=lines,
-        rest=_json(given) if given or not (target or command or lines) else "",
+        also=also or (),
+        rest=_json(given) if also is None else "",
     )
 
 
@@ -110,14 +116,14 @@ def _patch_lines(patch: str) -> Iterator[Line]:
     begin = patch.find(_PATCH_BEGIN)
     for line in patch[max(begin, 0) :].splitlines():
         if line.startswith(("*** ", "@@")):
-            yield Line(kind="head", text=line)
+            yield Line(kind="hunk", text=line)
         else:
             yield _line(line)
 
 
 def _line(line: str) -> Line:
-    kind = {"+": "add", "-": "del", "@": "head"}.get(line[:1], "same")
-    return Line(kind=kind, text=line if kind == "head" else line[1:])
+    kind = {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "same")
+    return Line(kind=kind, text=line if kind == "hunk" else line[1:])
 
 
 def _edit(given: dict[str, object]) -> tuple[str, str] | None:
@@ -127,6 +133,17 @@ def _edit(given: dict[str, object]) -> tuple[str, str] | None:
     if new is None or (old is None and new != "new_source"):
         return None
     return str(given.pop(old)) if old is not None else "", str(given.pop(new))
+
+
+def _short(given: Mapping[str, object]) -> Sequence[tuple[str, str]] | None:
+    """Return names and values when all of them fit into a line or two."""
+    found = []
+    for name, value in given.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, (dict, list)) or "\n" in text or len(text) > _SHORT:
+            return None
+        found.append((name, text))
+    return found
 
 
 def _command(given: dict[str, object]) -> str:
@@ -167,10 +184,11 @@ def _call(
     target: str = "",
     command: str = "",
     lines: Sequence[Line] = (),
+    also: Sequence[tuple[str, str]] = (),
     rest: str = "",
     cut: bool = False,
 ) -> ShownCall:
-    return ShownCall(target=target, command=command, lines=lines, rest=rest, cut=cut)
+    return ShownCall(target=target, command=command, lines=lines, also=also, rest=rest, cut=cut)
 
 
 def _json(value: Mapping[str, object] | object) -> str:

@@ -15,7 +15,7 @@ from bridge.store.reads import with_details
 from bridge.store.reads_agents import agent_tree
 from bridge.store.reads_json import Interception, TokenUsage, interception_columns
 from bridge.store.reads_results import call_results
-from bridge.store.reads_sessions import COLUMNS, AmbiguousSession, facts_from, initiators
+from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
 from bridge.store.rows import many, none
 from bridge.store.sessions_json import (
     AgenticAction,
@@ -82,6 +82,7 @@ async def read_session(
     before_id: UUID | None = None,
     visible_to: UUID | None,
     cutoff: datetime | None,
+    longest: int = ALL,
 ) -> SessionDetail | None:
     """Return a session with a page of its threads, oldest first; None when it is not there.
 
@@ -94,6 +95,7 @@ async def read_session(
         before_id: only threads before this one of the session; the latest of them.
         visible_to: whose sessions may be seen; None for everybody's.
         cutoff: what began before it is not there any more; None for none.
+        longest: characters that are given of each recorded text.
 
     Raises:
         AmbiguousSession: several users have a session of this id.
@@ -110,6 +112,7 @@ async def read_session(
         "session": session_id,
         "whose": None if users is None else uuid_array(users),
         "cutoff": cutoff,
+        "longest": longest,
     }
     rows = await many(cursor, _SESSION, params)
     if not rows:
@@ -133,7 +136,7 @@ async def read_session(
         raise _wrong(name, f"'{edge}' is not a thread of this session")
     roots = [row[0] for row in found if row[0] != edge]
     shown = sorted(roots[:limit])
-    actions, truncated = await _actions(cursor, params, days, shown)
+    actions, truncated = await _actions(cursor, params, days, shown, longest)
     results = await call_results(
         cursor,
         [each for thread in actions.values() for each in thread],
@@ -160,7 +163,11 @@ async def read_session(
 
 
 async def _actions(
-    cursor: Cursor, params: dict[str, object], days: dict[str, str], roots: Sequence[UUID]
+    cursor: Cursor,
+    params: dict[str, object],
+    days: dict[str, str],
+    roots: Sequence[UUID],
+    longest: int,
 ) -> tuple[dict[UUID, list[Interception]], bool]:
     """Return the interceptions of each thread, and whether some were left out."""
     by_root: dict[UUID, list[Interception]] = defaultdict(list)
@@ -168,7 +175,7 @@ async def _actions(
         return by_root, False
     wanted = {**params, "roots": uuid_array(roots), "limit": MAX_ACTIONS + 1}
     rows = await many(cursor, _ACTIONS.format(**days), wanted)
-    for each in await with_details(cursor, rows[:MAX_ACTIONS]):
+    for each in await with_details(cursor, rows[:MAX_ACTIONS], longest):
         by_root[each.thread_root_id or each.id].append(each)
     return by_root, len(rows) > MAX_ACTIONS
 

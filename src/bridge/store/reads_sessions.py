@@ -51,9 +51,12 @@ _SHOWN = (
 )  # fmt: skip
 # A prompt from before the cut-off is not there any more, though the session is.
 COLUMNS = ", ".join(f"s.{name}" for name in _SHOWN) + (
-    ", CASE WHEN %(cutoff)s::timestamptz > s.last_active_at THEN NULL ELSE s.last_prompt END"
+    ", CASE WHEN %(cutoff)s::timestamptz > s.last_active_at THEN NULL"
+    " ELSE left(s.last_prompt, %(longest)s) END"
 )
-"""Of `aibridge_sessions s`, as `facts_from` takes them; wants the parameter `cutoff`."""
+"""Of `aibridge_sessions s`, as `facts_from` takes them; wants `cutoff` and `longest`."""
+ALL = 2**31 - 1
+"""More characters than any text has."""
 _COUNT = """
 SELECT count(*) FROM (
     SELECT FROM aibridge_session_terms s WHERE {where} LIMIT %(most)s
@@ -129,6 +132,7 @@ async def list_sessions(
     after: After | None = None,
     visible_to: UUID | None,
     cutoff: datetime | None,
+    longest: int = ALL,
     count_to: int = MAX_COUNT,
     walk_rows: int = WALK_ROWS,
 ) -> SessionList:
@@ -145,6 +149,7 @@ async def list_sessions(
         after: only those behind this one; not together with `offset`.
         visible_to: whose sessions may be seen; None for everybody's.
         cutoff: what began before it is not there any more; None for none.
+        longest: characters that are given of each prompt.
         count_to: more than so many are not counted.
         walk_rows: how far a page of more than that is looked for before they are all sorted.
 
@@ -165,7 +170,12 @@ async def list_sessions(
     (count,) = await one(cursor, sql, {**where.params, "most": count_to + 1})
     if behind is not None:
         _add_bound(where, behind)
-    page = {"limit": limit, "offset": offset, "cutoff": cutoff}
+    page: dict[str, object] = {
+        "limit": limit,
+        "offset": offset,
+        "cutoff": cutoff,
+        "longest": longest,
+    }
     rows: list[Row] = []
     if count > count_to:
         await none(cursor, _BY_ORDER)

@@ -1,0 +1,238 @@
+"""Sessions: the list, and one as a timeline of what was asked, thought and done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from uuid import UUID
+
+from bridge.domain.errors import InvalidRequest, NotFound
+from bridge.domain.interception import EndState
+from bridge.pages.answers import Answer, Nothing, Page
+from bridge.pages.app import Handler
+from bridge.pages.commands import curl, segment
+from bridge.pages.excerpts import Excerpt, Excerpts
+from bridge.pages.reading import Reading
+from bridge.pages.searching import whole_search
+from bridge.pages.tool_calls import ShownCall, shown_call
+from bridge.pages.visit import Visit
+from bridge.store.connection import Cursor
+from bridge.store.filters import Filter, parse
+from bridge.store.reads_facets import Facet, list_values
+from bridge.store.reads_session import read_session
+from bridge.store.reads_sessions import After, list_sessions
+from bridge.store.sessions_json import AgenticAction, SessionDetail, SessionToolCall, Thread
+
+PER_PAGE = 50
+THREADS = 20
+_LIST_CHARACTERS = 300
+_TEXT_CHARACTERS = 6_000
+_VALUES = 500
+_FACETS: Sequence[Facet] = ("client", "provider_name", "model")
+_NOTHING = "There is no such session."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAction:
+    """One interception of a thread, as it is shown."""
+
+    action: AgenticAction
+    prompt: Excerpt | None
+    """None where it is the thread's own, which is shown above."""
+    thoughts: Sequence[Excerpt]
+    calls: Sequence[tuple[SessionToolCall, ShownCall]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownThread:
+    """A thread, as it is shown."""
+
+    thread: Thread
+    prompt: Excerpt | None
+    actions: Sequence[ShownAction]
+    calls: int
+    """How many tools were called."""
+
+
+class SessionPages:
+    """`/ui/sessions` and `/ui/session`."""
+
+    def __init__(self, reading: Reading) -> None:
+        """Read with `reading`."""
+        self._reading = reading
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """Return (method, path, handler) of each page."""
+        return (("GET", "/ui/sessions", self.listed), ("GET", "/ui/session", self.one))
+
+    async def listed(self, visit: Visit) -> Answer:
+        """Return a page of sessions, last active first."""
+        query = visit.query
+        q = whole_search(query)
+        found = None
+        wrong: Sequence[object] = ()
+        try:
+            wanted = parse(q, me=visit.actor.id)
+            found = await self._reading.pool.transaction(
+                lambda cursor: list_sessions(
+                    cursor,
+                    wanted,
+                    limit=PER_PAGE,
+                    after=_after(query),
+                    visible_to=visit.visible_to,
+                    cutoff=self._reading.cutoff(),
+                    longest=_LIST_CHARACTERS,
+                ),
+                read_only=True,
+            )
+        except InvalidRequest as error:
+            wrong = error.validations
+        newest = ""
+        if found is not None and found.sessions:
+            first = found.sessions[0]
+            newest = f"{first.last_active_at.timestamp():.3f} {first.interceptions}"
+        if newest and query["newest"] == newest:
+            return Nothing()
+        if found is not None:
+            with_prompts = [each for each in found.sessions if each.last_prompt is not None]
+            shown = [(each.id, each.initiator) for each in with_prompts]
+            self._reading.note(visit, shown, {"q": q}, what="sessions")
+        return Page(
+            template="sessions.html",
+            values={
+                "found": found,
+                "newest": newest,
+                "wrong": wrong,
+                "query": query,
+                "q": q,
+                "known": await known_values(self._reading, visit),
+                "statuses": [state.value for state in EndState],
+                "per_page": PER_PAGE,
+                "command": curl(visit.origin, "/sessions", {"q": q}),
+            },
+            status=400 if wrong else 200,
+        )
+
+    async def one(self, visit: Visit) -> Answer:
+        """Return one session with a page of its threads: `?id=…&of=…`."""
+        query = visit.query
+        session_id = query["id"]
+        if not session_id or "\0" in session_id:
+            raise NotFound(_NOTHING)
+        whose = _uuid(query["of"])
+        excerpts = Excerpts(longest=_TEXT_CHARACTERS)
+        found = await self._reading.pool.transaction(
+            lambda cursor: read_session(
+                cursor,
+                session_id,
+                whose=Filter(initiator_id=whose),
+                limit=THREADS,
+                after_id=_uuid(query["after_id"]),
+                before_id=_uuid(query["before_id"]),
+                visible_to=visit.visible_to,
+                cutoff=self._reading.cutoff(),
+                longest=excerpts.longest + 1,
+            ),
+            read_only=True,
+        )
+        if found is None:
+            raise NotFound(_NOTHING)
+        self._reading.note(visit, [(found.id, found.initiator)], {"threads": len(found.threads)})
+        threads = [_shown(thread, excerpts) for thread in found.threads]
+        return Page(
+            template="session.html",
+            values={
+                "it": found,
+                "threads": threads,
+                "calls": sum(each.calls for each in threads),
+                "milliseconds": round((found.ended_at - found.started_at).total_seconds() * 1000),
+                "pages": _pages(visit, found),
+                "excerpts": excerpts,
+                "command": curl(
+                    visit.origin,
+                    f"/sessions/{segment(found.id)}",
+                    {"initiator": found.initiator.id},
+                ),
+            },
+        )
+
+
+async def known_values(reading: Reading, visit: Visit) -> Mapping[str, Sequence[str]]:
+    """Return the values that lists can be filtered by, by the name of the filter."""
+
+    async def work(cursor: Cursor) -> Mapping[str, Sequence[str]]:
+        found: dict[str, Sequence[str]] = {}
+        for facet in _FACETS:
+            found[facet] = await list_values(
+                cursor,
+                facet,
+                limit=_VALUES,
+                visible_to=visit.visible_to,
+                cutoff=reading.cutoff(),
+            )
+        return found
+
+    return await reading.pool.transaction(work, read_only=True)
+
+
+def _shown(thread: Thread, excerpts: Excerpts) -> ShownThread:
+    prompt = excerpts.of(thread.prompt) if thread.prompt is not None else None
+    actions = []
+    own = thread.prompt is not None
+    for action in thread.agentic_actions:
+        mine: Excerpt | None = None
+        if action.prompt is not None:
+            mine = None if own else excerpts.of(action.prompt)
+            own = False
+        actions.append(
+            ShownAction(
+                action=action,
+                prompt=mine,
+                thoughts=[excerpts.of(each.text) for each in action.thinking],
+                calls=[
+                    (call, shown_call(excerpts.of(call.input)))
+                    for call in excerpts.some(action.tool_calls)
+                ],
+            )
+        )
+    calls = sum(len(action.tool_calls) for action in thread.agentic_actions)
+    return ShownThread(thread=thread, prompt=prompt, actions=actions, calls=calls)
+
+
+def _pages(visit: Visit, found: SessionDetail) -> Mapping[str, str]:
+    """Return the addresses of the pages of threads before and after this one, "" for none."""
+    query = visit.query
+    base = {"id": found.id, "of": str(found.initiator.id)}
+    if not found.threads:
+        return {"earlier": "", "later": ""}
+    earlier = urlencode({**base, "before_id": str(found.threads[0].id)})
+    later = urlencode({**base, "after_id": str(found.threads[-1].id)})
+    backwards = bool(query["before_id"])
+    more = {
+        "earlier": found.has_more if backwards else bool(query["after_id"]),
+        "later": True if backwards else found.has_more,
+    }
+    return {
+        "earlier": f"/ui/session?{earlier}" if more["earlier"] else "",
+        "later": f"/ui/session?{later}" if more["later"] else "",
+    }
+
+
+def _after(query: Mapping[str, str]) -> After | None:
+    session_id = query["after"]
+    if not session_id or "\0" in session_id:
+        return None
+    return After(session_id=session_id, initiator_id=_uuid(query["after_of"]))
+
+
+def _uuid(text: str) -> UUID | None:
+    """Return the id that `text` is, None for nothing.
+
+    Raises:
+        NotFound: it is something else.
+    """
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise NotFound(_NOTHING) from None
