@@ -17,7 +17,8 @@ _MOST_OF_A_CALL = 50
 
 # `OFFSET 0` keeps the planner to the index, call by call.
 _RESULTS = f"""
-SELECT k.call, r.interception_id, r.size_bytes, r.is_error, left(r.content, %(longest)s), r.created_at,
+SELECT k.call, r.interception_id, r.size_bytes, r.is_error, left(r.content, %(longest)s),
+       r.created_at,
        i.thread_parent_id
 FROM unnest(%(calls)s::text[], %(makers)s::uuid[]) AS k(call, maker)
 CROSS JOIN LATERAL (
