@@ -14,8 +14,9 @@ LONGEST_MODULE = 400
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
-    **dict.fromkeys(("bedrock", "limits", "siem", "pages", "privacy"), 7),
+    **dict.fromkeys(("bedrock", "limits", "siem", "pages", "privacy", "keeping"), 7),
     **dict.fromkeys(("web", "retention"), 6),
+    "content_passes": 5,
     "intercept": 5,
     **dict.fromkeys(("policy", "recording", "administration"), 4),
     **dict.fromkeys(("providers", "upstream", "auth", "mcp", "store"), 3),
@@ -42,6 +43,7 @@ CONFIGURATION_READERS = frozenset(
         "bedrock",
         "limits",
         "privacy",
+        "keeping",
         "reload",
     }
 )

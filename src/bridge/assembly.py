@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -33,6 +32,7 @@ from bridge.domain.tokens import IssuedTokens
 from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
+from bridge.keeping import keep_seconds, storage
 from bridge.limits import reading_limits, relay_limits, site_limits
 from bridge.pages.building import build_pages
 from bridge.pages.tokens import Lifetimes
@@ -54,7 +54,6 @@ from bridge.status import Status
 from bridge.store.followers import Followers
 from bridge.store.identity import CHANNEL, issued_tokens
 from bridge.store.stored_objects import makers
-from bridge.store.writes import write_batch
 from bridge.telemetry.logs import LogStreams
 from bridge.telemetry.metrics import Exposition, Metrics
 from bridge.upstreams import build_breakers, build_upstreams
@@ -134,18 +133,19 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         clock=reactor,
     )
     root = data_dir / JOURNAL_DIRECTORY
-    writer, retention = _storage(settings, reactor, database, root)
+    writer, retention, scrubbing = storage(settings, reactor, database, root)
     journal = open_journal(
         root=root,
         fsync=_fsync(settings),
         max_bytes=settings[options.JOURNAL_MAX_BYTES],
         segment_bytes=settings[options.JOURNAL_SEGMENT_BYTES],
-        keep_seconds=_keep_seconds(settings),
+        keep_seconds=keep_seconds(settings),
         reactor=reactor,
         log=structlog.get_logger("bridge.journal"),
         on_append=writer.notify,
         files=metrics.timed(DiskFiles()),
     )
+    scrubbing(journal)
     directory = _directory(settings, reactor, database, data_dir)
     admission = Admission(
         max_concurrency=settings[options.MAX_CONCURRENCY],
@@ -285,40 +285,6 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         ),
         operations=operations,
     )
-
-
-def _keep_seconds(settings: Settings) -> float:
-    """Return how long the journal keeps what is stored: never longer than the database."""
-    keep, retention = settings[options.JOURNAL_KEEP], settings[options.RETENTION]
-    return min(keep, retention) if retention else keep
-
-
-def _storage(
-    settings: Settings, reactor: Any, database: Database, root: Path
-) -> tuple[Writer, Retention]:
-    retention: Retention
-
-    def cutoff() -> datetime | None:
-        return retention.cutoff()
-
-    # Each needs the other's word: what is too old to be stored, and what to purge.
-    writer = Writer(
-        journal_root=root,
-        pool=database,
-        write_batch=write_batch,
-        reactor=reactor,
-        log=structlog.get_logger("bridge.writer"),
-        cutoff=cutoff,
-        keep_seconds=_keep_seconds(settings),
-    )
-    retention = Retention(
-        pool=database,
-        retention_seconds=settings[options.RETENTION],
-        reactor=reactor,
-        log=structlog.get_logger("bridge.retention"),
-        journal_purge=writer.purge,
-    )
-    return writer, retention
 
 
 def _fsync(settings: Settings) -> Literal["before_end", "group", "never"]:

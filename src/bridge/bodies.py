@@ -46,12 +46,13 @@ class BodyMemory:
 class Body:
     """One request body as it came; empty once dropped."""
 
-    __slots__ = ("_chunks", "_memory", "content", "size")
+    __slots__ = ("_beside", "_chunks", "_memory", "content", "size")
 
     def __init__(self, memory: BodyMemory) -> None:
         """Start empty, within `memory`."""
         self._memory = memory
         self._chunks: list[bytes | bytearray] = []
+        self._beside = 0
         self.size = 0
         """Bytes received, also after the content was dropped."""
         self.content = b""
@@ -88,8 +89,21 @@ class Body:
         self._memory.take(len(content) - len(self.content))
         self.content = content
 
+    def beside(self, size: int) -> None:
+        """Count what is made of the content and kept beside it, until the next call or `drop`.
+
+        Raises:
+            Overloaded: the budget is used up.
+        """
+        self._memory.give_back(self._beside)
+        self._beside = 0
+        self._memory.take(size)
+        self._beside = size
+
     def drop(self) -> None:
         """Let the content go; harmless when repeated."""
+        self._memory.give_back(self._beside)
+        self._beside = 0
         if self._chunks or self.content:
             self._memory.give_back(len(self.content) or sum(map(len, self._chunks)))
             self._chunks = []

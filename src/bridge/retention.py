@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeVar
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 
+from bridge.content_passes import ContentPasses
 from bridge.deferreds import run_in_background
 from bridge.periodic import Periodic
-from bridge.store import purge
+from bridge.store import holds, purge
 from bridge.store.connection import Cursor, Parameters
 from bridge.store.errors import StoreError, StoreUnavailable
 from bridge.store.partitions import INTERCEPTIONS, Partition
@@ -49,6 +50,7 @@ class Retention:
         reactor: Any,
         log: FilteringBoundLogger,
         journal_purge: Callable[[datetime], Awaitable[object]],
+        content: ContentPasses | None = None,
     ) -> None:
         """Do nothing yet.
 
@@ -58,12 +60,14 @@ class Retention:
             reactor: gives the time between passes; how old a record is, the database's clock says.
             log: bound logger.
             journal_purge: deletes what journals and quarantine hold from before a time.
+            content: blanks what must go before its row does.
         """
         self._pool = pool
         self._seconds = retention_seconds
         self._reactor = reactor
         self._log = log
         self._journal_purge = journal_purge
+        self._content = content
         self._cutoff: datetime | None = None
         self._decided_at = 0.0
         self._waiting = False
@@ -116,13 +120,19 @@ class Retention:
             if decision.waiting:
                 self._warn(decision)
             await self._purge_journals(decision.cutoff)
+        if self._content is not None:
+            await self._content.scrub_once()
         if not begun.mine:
             return
         days, rows = await self._drop(begun.leaving)
         sessions = await self._pool.transaction(
             lambda cursor: purge.end(cursor, decision), statement_seconds=purge.WORK_SECONDS
         )
-        if days or sessions:
+        if self._content is not None:
+            await self._content.pass_once(
+                stopped=lambda: self._stopped, certain=decision is None or not decision.waiting
+            )
+        if rows.get(INTERCEPTIONS) or sessions or days:
             self._log.info(
                 "old records deleted",
                 days=[day.isoformat() for day in sorted(days)],
@@ -144,11 +154,31 @@ class Retention:
         for partition in leaving:
             if self._stopped:
                 break
-            rows[partition.table] = rows.get(partition.table, 0) + await purge.drop(
-                self._pool, partition
+            held = await self._pool.transaction(
+                lambda cursor, day=partition.day: holds.held_days(cursor, [day])  # type: ignore[misc]
             )
-            days.add(partition.day)
+            if not held:
+                gone = await purge.drop(self._pool, partition)
+                days.add(partition.day)
+            elif held[partition.day]:
+                continue
+            else:
+                gone = await self._delete_beside(partition)
+            rows[partition.table] = rows.get(partition.table, 0) + gone
         return days, rows
+
+    async def _delete_beside(self, partition: Partition) -> int:
+        """Delete what is not held of a partition of which something is."""
+        total = 0
+        while not self._stopped:
+            gone = await self._pool.transaction(
+                lambda cursor: holds.delete_others(cursor, partition),
+                statement_seconds=purge.WORK_SECONDS,
+            )
+            total += gone
+            if gone < holds.AT_ONCE:
+                break
+        return total
 
     def _warn(self, decision: purge.Decision) -> None:
         self._log.warning(

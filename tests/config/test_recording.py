@@ -29,10 +29,10 @@ class RecordingOptionsTests(BridgeTestCase):
         return load(path, {}, environ)
 
     def test_everything_is_recorded_when_nothing_is_said(self) -> None:
-        """The default, and secrets are taken out."""
+        """The default, but for what tools give back; and secrets are taken out."""
         settings = self.settings("{}")
 
-        self.assertEqual(level_rules(settings).everywhere, Levels())
+        self.assertEqual(level_rules(settings).everywhere, Levels(tool_results=False))
         self.assertEqual(set(level_rules(settings).by_role.values()), {Levels()})
         self.assertIsNotNone(redaction_from(settings))
 
@@ -42,7 +42,7 @@ class RecordingOptionsTests(BridgeTestCase):
 
         self.assertEqual(
             level_rules(settings).everywhere,
-            Levels(prompts=False, tool_inputs=False, thoughts=False),
+            Levels(prompts=False, tool_inputs=False, thoughts=False, tool_results=False),
         )
         self.assertIn("recorded nowhere", " ".join(settings.warnings))
 

@@ -6,16 +6,18 @@ import gzip
 import hashlib
 import json
 from collections.abc import Sequence
+from threading import Event
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.python.threadable import isInIOThread
 
 from bridge.domain.errors import BadRequest
 from bridge.domain.identity import Credential, CredentialKind, Secret
 from bridge.domain.records import InterceptionStarted, LegRecorded
 from bridge.providers.aws_credentials import StaticCredentials
 from bridge.providers.bedrock import Bedrock
-from bridge.providers.interface import Asked, Provider
+from bridge.providers.interface import Asked, Prepared, Provider
 from bridge.providers.regions import BedrockProtocol
 from tests.support import bedrock as aws
 from tests.support.bedrock import EXCEPTIONS, MODELS, FakeBedrock
@@ -50,6 +52,7 @@ class BedrockCase(GatewayTestCase):
 
     protocol = BedrockProtocol.INVOKE
     service = "bedrock"
+    kind: type[Bedrock] = Bedrock
 
     async def serve(self) -> None:
         self.aws = FakeBedrock(reactor, service=self.service)
@@ -59,7 +62,7 @@ class BedrockCase(GatewayTestCase):
         self.start_gateway(self.aws.url)
 
     def provider(self, base_url: str, keys: Sequence[Secret]) -> Provider:
-        return Bedrock(
+        return self.kind(
             name="bedrock",
             region=aws.REGION,
             credentials=StaticCredentials(
@@ -272,6 +275,90 @@ class MessagesTests(BedrockCase):
 
         self.assertEqual(reply.status, 400)
         self.assertEqual(self.aws.requests, [])
+
+
+class Watched(Bedrock):
+    """Says in which thread it made requests, and makes none before it may."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.in_reactor: list[bool] = []
+        self.may_go = Event()
+        self.may_go.set()
+
+    def prepare(self, asked: Asked, credential: Credential) -> Prepared:
+        self.in_reactor.append(isInIOThread())
+        self.may_go.wait(10.0)
+        return super().prepare(asked, credential)
+
+
+class LargeBodyTests(BedrockCase):
+    """What takes long to be rewritten and signed is made in a thread, within the budget."""
+
+    body_memory_bytes = 1024 * 1024
+    kind = Watched
+
+    def provider(self, base_url: str, keys: Sequence[Secret]) -> Provider:
+        provider = super().provider(base_url, keys)
+        assert isinstance(provider, Watched)
+        self.watched = provider
+        return provider
+
+    def large(self, size: int) -> bytes:
+        return ASK.replace(b'"Hi"', b'"' + b"Hi " * (size // 3) + b'"')
+
+    def packed(self, size: int) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+        return gzip.compress(self.large(size)), (*BEARER, (b"Content-Encoding", b"gzip"))
+
+    async def test_a_small_one_is_made_at_once(self) -> None:
+        await self.serve()
+
+        await self.send(ASK, MESSAGES)
+
+        self.assertEqual(self.watched.in_reactor, [True])
+
+    async def test_a_large_one_is_made_in_a_thread(self) -> None:
+        await self.serve()
+
+        reply = await self.send(self.large(200_000), MESSAGES)
+
+        self.assertEqual((reply.status, self.watched.in_reactor), (200, [False]))
+        self.assertGreater(len(self.aws.requests[-1].body), 200_000)
+        self.assertEqual(self.memory.used_bytes, 0)
+
+    async def test_a_packed_one_is_made_in_a_thread(self) -> None:
+        await self.serve()
+        body, headers = self.packed(200_000)
+
+        reply = await self.send(body, MESSAGES, headers)
+
+        self.assertEqual((reply.status, self.watched.in_reactor), (200, [False]))
+        self.assertEqual(self.memory.used_bytes, 0)
+
+    async def test_a_packed_one_counts_with_what_it_unpacks_to(self) -> None:
+        await self.serve()
+        body, headers = self.packed(1_500_000)
+
+        reply = await self.send(body, MESSAGES, headers)
+
+        self.assertEqual(reply.status, 503)
+        self.assertEqual(self.aws.requests, [])
+        self.assertEqual((self.memory.used_bytes, self.journal.ended.status), (0, "upstream_error"))
+
+    async def test_a_client_that_leaves_meanwhile_is_recorded_once(self) -> None:
+        await self.serve()
+        self.watched.may_go.clear()
+        client = await self.connect()
+        client.send(request(self.large(200_000), target=MESSAGES, headers=BEARER, token=None))
+        while not self.watched.in_reactor:
+            await self.a_turn()
+
+        await client.reset()
+        await self.settled()
+        self.watched.may_go.set()
+
+        self.assertEqual(self.journal.ended.status, "client_abort")
+        self.assertEqual((self.aws.requests, self.memory.used_bytes), ([], 0))
 
 
 class OwnPathsTests(BedrockCase):

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "What is configured, and whether it can be used.",
     "db": "The database: its schema and its state.",
     "doctor": "Whether everything that the bridge needs is as it should be.",
+    "hold": "Records that neither retention nor erasure may touch.",
     "interceptions": "The requests that were recorded.",
     "journal": "The records on disk that the database gets.",
     "reload": "Have the running bridge read its configuration again.",

@@ -8,6 +8,7 @@ import click
 
 from bridge.cli.administration import administration, shown_json, shown_time
 from bridge.cli.configuration import Configuration
+from bridge.cli.personal import erase, export
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.tables import print_table
 from bridge.domain.identity import Role
@@ -109,6 +110,10 @@ def set_role(configuration: Configuration, name: str, roles: tuple[str, ...]) ->
     wanted = roles_from(roles)
     run_with_store(configuration.settings, lambda session: set_roles(session, name, wanted))
     click.echo(f"The user {name} is now {_shown(wanted)}.")
+
+
+command.add_command(export)
+command.add_command(erase)
 
 
 def roles_from(words: Sequence[str]) -> frozenset[Role]:

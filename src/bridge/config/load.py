@@ -93,6 +93,10 @@ def _warnings(
     if values[options.HTTPS_PROXY].value and values[options.NO_PROXY].ambient:
         yield from odd_exceptions(values)  # not written for us, so commands go on
     yield from _content_nowhere(values)
+    content, retention = values[recording.CONTENT_RETENTION], values[options.RETENTION]
+    if content.value >= retention.value > 0:
+        sentence = f"has no effect beyond {retention.path}"
+        yield problem(content.path, sentence, content.origin)
     logging = values[options.STRUCTURED_LOGGING]
     silent = values[options.LOG_HUMAN].value == "" and values[options.LOG_JSON].value == ""
     if logging.value and silent:

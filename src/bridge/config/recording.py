@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.config.kinds import BOOLEAN, choice, secret_patterns
+from bridge.config.kinds import BOOLEAN, choice, duration, secret_patterns
 from bridge.config.table import Option
 from bridge.domain.identity import Role
 from bridge.domain.secrets import ExtraPattern
@@ -15,6 +15,11 @@ LEVEL = choice("full", "off")
 FULL = "full"
 
 # fmt: off
+CONTENT_RETENTION = Option(
+    path="aibridge.content_retention", kind=duration(zero="as long as its record"), default=0.0,
+    doc="How long prompts, tool arguments, thoughts and error messages are kept, when shorter than "
+    "aibridge.retention; then they are blanked, and who asked, when and what it cost stays.",
+)
 RECORD_PROMPTS = Option(
     path="record.prompts", kind=LEVEL, default=FULL, reloadable=True,
     doc="Whether prompts are recorded.",
@@ -71,6 +76,7 @@ RECORD_BY_ROLE: Mapping[tuple[Role, str], Option[str]] = {
 ALL: tuple[Option[Any], ...] = (
     *CONTENTS.values(),
     DISABLE_CONTENT_RECORDING,
+    CONTENT_RETENTION,
     REDACT_SECRETS,
     REDACT_PATTERNS,
     *RECORD_BY_ROLE.values(),

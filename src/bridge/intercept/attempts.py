@@ -24,6 +24,7 @@ from bridge.upstream.client import Outgoing, Response, UpstreamClient
 
 _MOST_ATTEMPTS = 50
 """Of one request, whatever keys, retries and fallbacks would still allow."""
+_QUICKLY_RENAMED_BYTES = 1024 * 1024
 _THROTTLED = 429
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -78,6 +79,42 @@ class Attempt:
             self.passage.failed()
         else:
             self.passage.answered(status)
+
+
+class Preparation:
+    """What a request is made of."""
+
+    __slots__ = ("_asked", "_credential", "_provider", "_renamed", "slow")
+
+    def __init__(
+        self, provider: Provider, credential: Credential, asked: Asked, *, renamed: bool
+    ) -> None:
+        """Make what `asked` says of `provider`; the body names another model when `renamed`."""
+        self._provider = provider
+        self._credential = credential
+        self._asked = asked
+        self._renamed = renamed
+        self.slow = provider.slow_to_prepare(asked) or (
+            renamed and len(asked.body) > _QUICKLY_RENAMED_BYTES
+        )
+        """Whether making it takes longer than the reactor may be kept: then it wants a thread."""
+
+    def make(self) -> Outgoing:
+        """Return the request; touches nothing that others use.
+
+        Raises:
+            BridgeError: it cannot be made.
+        """
+        asked = self._asked
+        if self._renamed:
+            asked = msgspec.structs.replace(asked, body=with_model(asked.body, asked.model))
+        prepared = self._provider.prepare(asked, self._credential)
+        return Outgoing(
+            method=asked.method,
+            target=prepared.target,
+            headers=prepared.headers,
+            body=prepared.body,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +172,8 @@ class Attempts:
         self._here = _Here()
         self._n = 0
 
-    def begin(self) -> tuple[Attempt, Outgoing]:
-        """Return the next attempt, and what is to be sent.
+    def begin(self) -> tuple[Attempt, Preparation]:
+        """Return the next attempt, and what makes the request that is to be sent.
 
         Raises:
             BridgeError: there is nobody left to ask, or not now.
@@ -148,6 +185,16 @@ class Attempts:
             except BridgeError:
                 if not self._elsewhere():
                     raise
+
+    def unprepared(self, attempt: Attempt) -> bool:
+        """Take back an attempt whose request could not be made; return whether to go on.
+
+        Not to go on means to tell the client why.
+        """
+        attempt.passage.abandoned()
+        self._n -= 1
+        self._here.attempts -= 1
+        return self._elsewhere()
 
     def answered(self, attempt: Attempt, response: Response) -> Again | None:
         """Return what follows an answer's head: None to relay it.
@@ -189,17 +236,17 @@ class Attempts:
             return Again(wait)
         return Again() if self._elsewhere() else None
 
-    def _attempt(self, place: Place) -> tuple[Attempt, Outgoing]:
+    def _attempt(self, place: Place) -> tuple[Attempt, Preparation]:
         credential, key = self._credential(place)
         asked = self._asked()
         model = place.models.get(asked.model, asked.model)
-        if model != asked.model:
-            asked = msgspec.structs.replace(asked, model=model, body=with_model(asked.body, model))
+        renamed = model != asked.model
+        if renamed:
+            asked = msgspec.structs.replace(asked, model=model)
         circuit = Circuit(provider=place.provider.name, route=self._route, model=model)
         passage = place.breakers.admit(circuit)
         try:
             sent_model = place.provider.sent_model(asked)
-            prepared = place.provider.prepare(asked, credential)
         except BaseException:
             passage.abandoned()
             raise
@@ -214,12 +261,7 @@ class Attempts:
             passage=passage,
             started=self._clock.seconds(),
         )
-        return attempt, Outgoing(
-            method=asked.method,
-            target=prepared.target,
-            headers=prepared.headers,
-            body=prepared.body,
-        )
+        return attempt, Preparation(place.provider, credential, asked, renamed=renamed)
 
     def _credential(self, place: Place) -> tuple[Credential, int | None]:
         credentials = place.provider.credentials

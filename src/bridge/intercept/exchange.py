@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from bridge.bodies import Body
 from bridge.dialects.interface import Dialect, Passage
@@ -14,6 +15,7 @@ from bridge.domain.errors import BridgeError
 from bridge.intercept.attempts import Attempts
 from bridge.providers.interface import Route
 from bridge.recording.recorder import Recording
+from bridge.upstream.client import Outgoing
 from bridge.upstream.draining import DrainLimits
 from bridge.upstream.relay import Downstream
 from bridge.wire.headers import Header
@@ -55,6 +57,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     streaming: bool
     """Whether a stream was asked for."""
     answer: Answer
+    in_thread: Callable[[Callable[[], Outgoing]], Deferred[Outgoing]]
+    """Makes a request that takes long to make where nobody waits for it."""
     request_id: str
     started: float
     """When the request had come in, in the clock's seconds."""

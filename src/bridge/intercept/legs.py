@@ -11,10 +11,10 @@ from twisted.internet.task import deferLater
 
 from bridge.domain.errors import BridgeError, Unavailable
 from bridge.domain.interception import EndState
-from bridge.intercept.attempts import Again, Attempt, Attempts
+from bridge.intercept.attempts import Again, Attempt, Preparation
+from bridge.intercept.exchange import Exchange
 from bridge.intercept.outcome import leg_of
 from bridge.providers.interface import Provider
-from bridge.recording.recorder import Recording
 from bridge.upstream.client import Outgoing, Response, Unwanted
 
 T = TypeVar("T")
@@ -25,10 +25,12 @@ _log = structlog.get_logger("bridge.interception")
 class Legs:
     """The legs of one exchange."""
 
-    def __init__(self, *, attempts: Attempts, recording: Recording, clock: IReactorTime) -> None:
-        """Send what `attempts` says, and record it with `recording`."""
-        self._attempts = attempts
-        self._recording = recording
+    def __init__(self, exchange: Exchange, clock: IReactorTime) -> None:
+        """Send what the attempts of `exchange` say, and record it."""
+        self._attempts = exchange.attempts
+        self._recording = exchange.recording
+        self._body = exchange.body
+        self._in_thread = exchange.in_thread
         self._clock = clock
         self._waiting: Deferred[object] | None = None
         """For a connection, an answer, or the time to try again."""
@@ -55,12 +57,15 @@ class Legs:
             BridgeError: what the client is to be told in its place.
         """
         while True:
-            self.attempt, outgoing = self._attempts.begin()
-            self.written = False
-            answered = await self._send(self.attempt, outgoing)
+            attempt, preparation = self._attempts.begin()
+            outgoing = await self._prepared(attempt, preparation)
+            if outgoing is None:
+                continue
+            self.attempt, self.written = attempt, False
+            answered = await self._send(attempt, outgoing)
             if isinstance(answered, Response):
                 return answered
-            del outgoing  # while we wait nobody needs it
+            del outgoing, preparation  # while we wait nobody needs them
             if answered.seconds:
                 await self.wait_for(deferLater(self._clock, answered.seconds))
 
@@ -100,6 +105,27 @@ class Legs:
             self.attempt.passage.abandoned()
         else:
             self.attempt.tell(status, failed=failed)
+
+    async def _prepared(self, attempt: Attempt, preparation: Preparation) -> Outgoing | None:
+        """Return the request of `attempt`; None when somebody else is to be asked instead.
+
+        Raises:
+            BridgeError: it cannot be made, or there is no room for it.
+        """
+        try:
+            if preparation.slow:
+                outgoing = await self.wait_for(self._in_thread(preparation.make))
+                self._body.beside(len(outgoing.body))
+            else:
+                outgoing = preparation.make()
+        except BridgeError:
+            if not self._attempts.unprepared(attempt):
+                raise
+            return None
+        except BaseException:  # the client has gone, or we have failed
+            attempt.passage.abandoned()
+            raise
+        return outgoing
 
     async def _send(self, attempt: Attempt, outgoing: Outgoing) -> Response | Again:
         try:

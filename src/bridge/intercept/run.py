@@ -60,7 +60,7 @@ class Run:
         self._limits = limits
         self._reading_limits = reading_limits
         self._recording = exchange.recording
-        self._legs = Legs(attempts=exchange.attempts, recording=exchange.recording, clock=clock)
+        self._legs = Legs(exchange, clock)
         self._response: Response | None = None
         self._tap: Tap | None = None
         self._relay: Relay | None = None

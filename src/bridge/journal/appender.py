@@ -237,6 +237,14 @@ class Journal:
             problem=self._sentence(accepting=accepting),
         )
 
+    def begin_anew(self) -> None:
+        """Begin a new segment, unless the newest holds nothing; the former one is finished.
+
+        Raises:
+            OSError: none can be begun; the newest goes on.
+        """
+        self._rolling.begin_if_older(0.0)
+
     def close(self) -> Deferred[None]:
         """Force the rest to disk and let go of the directory; what is open is lost."""
         return Deferred.fromCoroutine(self._close())

@@ -174,8 +174,13 @@ class Provider(Protocol):
     def sent_model(self, asked: Asked) -> str:
         """Return what the model that is asked for is called upstream."""
 
+    def slow_to_prepare(self, asked: Asked) -> bool:
+        """Return whether `prepare` takes longer than the reactor may be kept."""
+
     def prepare(self, asked: Asked, credential: Credential) -> Prepared:
         """Return a request as it goes upstream, in the name of `credential`.
+
+        Where `slow_to_prepare` says so it is called in a thread.
 
         Raises:
             BadRequest: it cannot be said in the provider's words.

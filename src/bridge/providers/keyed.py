@@ -78,6 +78,10 @@ class KeyedProvider:
             raise Unauthenticated(self._keyless())
         return self.credentials[0]
 
+    def slow_to_prepare(self, asked: Asked) -> bool:  # noqa: ARG002 - headers are all there is to it
+        """Return False: bodies go as they are."""
+        return False
+
     def prepare(self, asked: Asked, credential: Credential) -> Prepared:
         """Return the request with the header that authenticates in place of any such of its own."""
         own = self.headers(credential)

@@ -158,6 +158,8 @@ class Interception(msgspec.Struct, frozen=True, kw_only=True):
     partially_observed: bool
     redactions: int | None
     """Secrets that were taken out of what was recorded."""
+    content_blanked_at: datetime | None
+    """Since when its content is blank; None while it is as recorded."""
     tool_results: tuple[ToolResult, ...] = ()
 
     def with_details(

@@ -105,7 +105,7 @@ SELECT s.initiator_id, s.session_id, s.username, s.client, s.metadata, s.provide
        coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day
 FROM sums s
 LEFT JOIN LATERAL (
-    SELECT p.prompt
+    SELECT nullif(p.prompt, '') AS prompt
     FROM aibridge_user_prompts p
     WHERE p.interception_id = s.prompted_id AND p.day = s.prompted_day
       AND p.day BETWEEN {first} AND {last}

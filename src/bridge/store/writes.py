@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.journal.format import JournalLine
-from bridge.store import lineage, siem
+from bridge.store import blanking, lineage, siem
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal, ensure_days, uuid_array
 from bridge.store.writes_sql import (
@@ -89,6 +89,7 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
     """
     if not lines:
         return
+    must_be_blank = await blanking.decided(cursor)
     batch = _sorted_out(lines)
     if batch.calls:
         await lineage.lock(cursor)
@@ -116,6 +117,7 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         await lineage.link(
             cursor, calls=batch.calls, days=batch.bodies.keys(), children=batch.correlated
         )
+    await blanking.blank_new(cursor, must_be_blank, batch.touched, batch.bodies.keys())
 
 
 def _sorted_out(lines: Sequence[JournalLine]) -> _Batch:

@@ -15,9 +15,10 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTPClientParser
 from twisted.web.client import ResponseDone
-from twisted.web.http import _ChunkedTransferDecoder, _IdentityTransferDecoder
+from twisted.web.http import _IdentityTransferDecoder
 from twisted.web.http_headers import Headers
 
+from bridge.wire.chunks import Chunks
 from bridge.wire.headers import Header
 from bridge.wire.heads import usual_answer, written
 
@@ -138,7 +139,7 @@ class AnswerParser(HTTPClientParser):
         body = IncomingBody(self.transport)
         decoder: Any
         if head.length is None:
-            decoder = _ChunkedTransferDecoder(body.data, self._finished)
+            decoder = Chunks(body.data, self._finished)
         else:
             decoder = _IdentityTransferDecoder(head.length, body.data, self._finished)
         of_connection = self.CONNECTION_CONTROL_HEADERS

@@ -6,9 +6,9 @@ the body is there: read, admit, write down, run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import random
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
@@ -49,6 +49,7 @@ from bridge.web.requests import (
     Addressed,
     RequestRead,
     Upstream,
+    addressed,
     asking,
     interception_of,
     names_account,
@@ -60,6 +61,8 @@ from bridge.web.router import as_bridge_error, cut_off
 from bridge.web.routes import asks_for_websocket, route_for
 from bridge.wire.encodings import content_coding, decode_body
 from bridge.wire.paths import collapsed, safe, safe_query, split_target
+
+T = TypeVar("T")
 
 PREFIXES = (b"/api/v2/aibridge", b"/api/v2/ai-gateway")
 """Where providers are served besides `/<provider>`."""
@@ -204,7 +207,7 @@ class Gateway:
 
     async def serve(self, request: BridgeRequest) -> None:
         """Answer a request whose body is there, to the end."""
-        head, asked = _asked(request)
+        head, asked = addressed(request)
         if asked.route is None or asked.authenticated is None:
             nothing = [(b"content-length", b"0"), (b"x-content-type-options", b"nosniff")]
             request.begin(200, None, nothing)
@@ -241,7 +244,7 @@ class Gateway:
         if request.startedWriting:
             cut_off(request)
             return
-        _, asked = _asked(request)
+        _, asked = addressed(request)
         identifier = str(uuid7(self._clock.seconds()))
         shape = self._shape(asked.upstream, asked.route)
         ClientAnswer(request, identifier).refuse(error, shape.error_body(error, identifier))
@@ -307,6 +310,7 @@ class Gateway:
             error_dialect=self._shape(upstream, route),
             streaming=read.summary.streaming,
             answer=answer,
+            in_thread=self._in_thread,
             request_id=answer.request_id,
             started=started,
         )
@@ -332,7 +336,10 @@ class Gateway:
 
         if len(body) < _READ_IN_THREAD_BYTES and not encoding:
             return read()
-        return await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+        return await self._in_thread(read)
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
 
     async def _require_own(self, asked: Addressed, references: Sequence[str]) -> None:
         """Return if what the provider keeps, and the request is about, is the user's own."""
@@ -388,11 +395,3 @@ class Gateway:
             path=split_target(head.target)[0].decode("latin-1"),
             source=self._addresses.of(head),
         )
-
-
-def _asked(request: BridgeRequest) -> tuple[RequestHead, Addressed]:
-    assert request.head is not None  # noqa: S101 - the channel sets it before the request is made
-    assert request.arrival is not None  # noqa: S101 - likewise
-    place = request.arrival.place
-    assert isinstance(place, Addressed)  # noqa: S101 - root.py sends us nothing else
-    return request.head, place

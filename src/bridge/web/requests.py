@@ -20,6 +20,7 @@ from bridge.policy.stored_objects import StoredAccess
 from bridge.providers.interface import Asked, Provider, Route
 from bridge.telemetry.redact import redacted_text
 from bridge.web.arrivals import RequestHead
+from bridge.web.incoming import BridgeRequest
 from bridge.wire.headers import SCOPE, Header, first, request_headers
 
 _MAX_USER_AGENT = 1_000
@@ -85,6 +86,15 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     path_and_query: bytes
     authenticated: Authenticated | None
     """None for a probe."""
+
+
+def addressed(request: BridgeRequest) -> tuple[RequestHead, Addressed]:
+    """Return head and address of a request that the gateway let in."""
+    assert request.head is not None  # noqa: S101 - the channel sets it before the request is made
+    assert request.arrival is not None  # noqa: S101 - likewise
+    place = request.arrival.place
+    assert isinstance(place, Addressed)  # noqa: S101 - root.py sends us nothing else
+    return request.head, place
 
 
 def with_model(summary: RequestSummary, named: tuple[str, bool] | None) -> RequestSummary:
