@@ -12,7 +12,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.store.test_management_sessions import API, MINUTE, START, SessionsCase
 
-EXAMPLES = 25
+EXAMPLES = 15
 """Cases for each endpoint, in each phase."""
 HOSTILE = ("<script>alert(1)</script>", "'; DROP TABLE users; --", "\x1b]0;title\x07", "a/../b")
 
@@ -58,7 +58,7 @@ class DescriptionTests(SessionsCase):
 
 
 class FuzzTests(SessionsCase):
-    timeout = 300
+    timeout = 600
 
     async def test_no_request_that_the_description_allows_or_forbids_is_answered_against_it(
         self,

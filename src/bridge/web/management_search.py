@@ -75,11 +75,11 @@ class SearchEndpoints:
         try:
             wanted = parse(asked.text("filter"), me=asked.actor.id)
         except InvalidFilter as error:
-            raise _renamed(error, "q", "filter") from error
+            raise _renamed(error, "q", "filter") from None
         try:
             after_id = page_id(asked.text("after")) if asked.text("after") else None
         except InvalidFilter as error:
-            raise _renamed(error, "after_id", "after") from error
+            raise _renamed(error, "after_id", "after") from None
         limit = asked.limit(default=DEFAULT_LIMIT, most=MAX_LIMIT)
         found = await self._pool.transaction(
             lambda cursor: search(
