@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from bridge.store.sessions import follow
-from tests.store.journalled import ALICE, BOB, START
+from bridge.store.writes import write_batch
+from tests.store.journalled import ALICE, BOB, START, lines
 from tests.store.test_management import ManagementTestCase
 
 API = "/api/v2/aibridge"
@@ -210,3 +213,86 @@ class ValueTests(SessionsCase):
         self.assertEqual(await self.wrong("models?limit=1001"), ["limit"])
         self.assertEqual(await self.wrong("clients?q=%00"), ["q"])
         self.assertEqual(await self.wrong("providers?after_id=x"), ["after_id"])
+
+
+HOSTILE = (
+    "<script>alert(document.cookie)</script>",
+    "'; DROP TABLE users; --",
+    "\x1b]0;owned\x07\x1b[2J",
+    '"}],"count":0}',
+    "%s %(q)s {0} {{day}} $1",
+    "=HYPERLINK(1)\r\nX-Injected: yes",
+    "\u202egpj.exe\ufeff\u2028",
+    "../../../etc/passwd\\..",
+)
+
+
+class HostileTests(SessionsCase):
+    """Whatever clients and models say is data, wherever it comes back."""
+
+    async def recorded(self, text: str, at: datetime) -> UUID:
+        """Store an interception that says `text` everywhere, and return its id."""
+        start = self.maker.started(
+            at, username=text, api_key_id=text, provider=text, provider_name=text, method=text,
+            route=text, model=text, client=text, client_session_id=text, user_agent=text,
+            correlating_tool_call_id=text, credential_hint=text, prompt=text,
+            metadata={text: text, "agent_id": text, "parent_agent_id": text},
+            tool_results=[self.maker.result(text, content=text)],
+        )  # fmt: skip
+        call = replace(self.maker.tool(start, text), tool=text, input=text, server_url=text,
+                       invocation_error=text, metadata={text: text})  # fmt: skip
+        thought = replace(self.maker.thought(start), content=text, metadata={"source": text})
+        tokens = self.maker.tokens(start, provider_response_id=text, metadata={text: 1})
+        end = self.maker.ended(
+            start, response_id=text, stop_reason=text, error_type=text, error_message=text
+        )
+        batch = lines(start, call, thought, tokens, self.maker.leg(start), end)
+        await self.pool.transaction(lambda cursor: write_batch(cursor, batch))
+        while (await self.pool.transaction(follow)).marks:
+            pass
+        return start.id
+
+    async def test_every_recorded_text_comes_back_as_it_was_and_does_nothing(self) -> None:
+        for number, text in enumerate(HOSTILE):
+            identifier = await self.recorded(text, START + number * MINUTE)
+
+            for path in (
+                f"interceptions/{identifier}", f"sessions/{quote(text, safe='')}",
+                f"interceptions?q={quote(_element('model', text))}",
+                f"sessions?q={quote(_element('model', text))}",
+            ):  # fmt: skip
+                status, found = await self.get(f"{API}/{path}")
+                self.assertEqual(status, 200, (path, found))
+                one = (found.get("results") or found.get("sessions") or [found])[0]
+                self.assertEqual(one["initiator"]["username"], text)
+                self.assertEqual(one["client"], text)
+                self.assertEqual(one["metadata"][text], text)
+            self.assertIn(text, (await self.get(f"{API}/models?limit=1000"))[1])
+            status, found = await self.get(f"{API}/sessions/{quote(text, safe='')}")
+            action = found["threads"][0]["agentic_actions"][0]
+            self.assertEqual(
+                [action["prompt"], action["thinking"][0]["text"], action["tool_calls"][0]["input"],
+                 action["tool_calls"][0]["tool"], action["error_message"], action["agent_id"]],
+                [text] * 6,
+            )  # fmt: skip
+        self.assertEqual(await self.fetch("SELECT count(*) FROM users"), [(0,)])
+
+    async def test_parameters_that_are_hostile_are_answered_in_words(self) -> None:
+        for text in (*HOSTILE, "\0", "\ud800", "x" * 20_000):
+            value = quote(text, safe="", errors="surrogatepass")
+            for path in (
+                f"sessions?q={value}", f"sessions?after_session_id={value}",
+                f"sessions?{value}=1", f"sessions/{value}", f"sessions/s?initiator={value}",
+                f"models?q={value}", f"interceptions?after_id={value}", f"interceptions/{value}",
+                f"audit?target={value}&from={value}", f"sessions?limit={value}",
+            ):  # fmt: skip
+                status, found = await self.get(f"{API}/{path}")
+
+                self.assertIn(status, (200, 400, 404), (path, found))
+                if status == 400:
+                    self.assertTrue(found["message"])
+
+
+def _element(key: str, text: str) -> str:
+    """Return a search for it; for everything where the language cannot say it: it is the newest."""
+    return f'{key}:"{text}"' if '"' not in text else ""

@@ -151,7 +151,7 @@ class Endpoint:
     @property
     def rule(self) -> str:
         """The path as a rule for Klein."""
-        kinds = {each.name: "path:" if each.with_slashes else "" for each in self.parameters}
+        kinds = {each.name: "rest:" if each.with_slashes else "" for each in self.parameters}
         return _PLACE.sub(lambda found: f"<{kinds[found[1]]}{found[1]}>", self.path)
 
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
 
 from bridge.domain.errors import (
     BadRequest,
@@ -56,6 +57,7 @@ class Router(Klein):
     def __init__(self) -> None:
         """Make an app without routes; Klein makes one more for every object that it is bound to."""
         super().__init__()
+        self.url_map.converters["rest"] = _Rest
         self.nothing_here: Callable[[], str] = lambda: "There is nothing at this path."
         """What is said where no route is; whoever knows more may put its own here."""
         # Klein passes (request, failure), with the object that owns the app before them if any.
@@ -98,6 +100,13 @@ class Router(Klein):
             cut_off(request)
             return None
         return self.error_body(request, answer)
+
+
+class _Rest(BaseConverter):
+    """The rest of a path as `<rest:name>`: with slashes, and line feeds, which `path` refuses."""
+
+    part_isolating = False
+    regex = "(?s:.+?)"
 
 
 class MethodNotTaken(NotFound):
