@@ -4,6 +4,9 @@
 #             runs real clients, installed from npm into .clients/, against the bridge
 # make faults
 #             prints what becomes of every fault of a provider, as it is seen now
+# make loss   kills, stops and fills up everything under load, and counts what is lost (an hour;
+#             make loss SCENARIOS="a c" LOSS_REQUESTS=1000 LOSS_RATE=40 LOSS_SEED=7)
+# make soak   puts the bridge under load for half an hour, and says whether anything grew
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
 # make bench-store
@@ -16,7 +19,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients faults lint bench bench-store bench-peers requirements clean
+.PHONY: run test test-clients faults loss soak lint bench bench-store bench-peers requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -32,6 +35,21 @@ test-clients: $(VENV)/.development
 
 faults: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m tests.faults
+
+SCENARIOS ?=
+LOSS_REQUESTS ?= 10000
+LOSS_RATE ?= 40
+LOSS_SEED ?=
+
+loss: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m tests.loss $(SCENARIOS) --requests $(LOSS_REQUESTS) --rate $(LOSS_RATE) \
+		$(LOSS_SEED:%=--seed %) --json loss.json
+
+SOAK_SECONDS ?= 1800
+SOAK_RATE ?= 40
+
+soak: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --rate $(SOAK_RATE)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check

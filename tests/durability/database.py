@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 
 from bridge.store.embedded.place import find_place
-from bridge.store.embedded.processes import server_processes
+from bridge.store.embedded.processes import postmaster_pid, server_processes
 from bridge.store.embedded.server import EmbeddedServer
 from tests.support.bridge_process import ROOT
 
@@ -32,11 +33,18 @@ _STOP_SECONDS = 30.0
 class Database:
     """A server with one empty database, for a bridge that is told its address."""
 
-    def __init__(self, *, directory: Path) -> None:
-        """Keep the cluster in `directory`; nothing runs yet."""
+    def __init__(self, *, directory: Path, safe: bool = False) -> None:
+        """Keep the cluster in `directory`; nothing runs yet.
+
+        Args:
+            directory: of the cluster.
+            safe: what is committed survives a kill of the server, as it does where nobody asked for
+                more speed.
+        """
         self.address = ""
         """The same after every start."""
         self._directory = directory
+        self._safe = safe
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -45,7 +53,7 @@ class Database:
         said = self._directory / "output.log"
         with said.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(self._directory)],
+                [sys.executable, "-m", __name__, str(self._directory), str(int(self._safe))],
                 cwd=ROOT,
                 env={
                     "PATH": os.environ.get("PATH", os.defpath),
@@ -73,6 +81,12 @@ class Database:
         assert process.stdout is not None
         process.stdout.close()
         assert server_processes(self._home / "cluster") == []
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL, whatever it is doing; it is started again at once."""
+        pid = postmaster_pid(self._home / "cluster")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
 
     @property
     def away(self) -> bool:
@@ -115,7 +129,7 @@ def main() -> None:
         run_as="",
         reactor=reactor,
         log=structlog.get_logger("test").bind(),
-        unsafe_fast=True,
+        unsafe_fast=sys.argv[2] == "0",
     )
 
     async def start() -> None:

@@ -141,6 +141,35 @@ class RecorderTests(BridgeTestCase):
         self.assertEqual(kinds, [TokenUsageRecorded, InterceptionEnded])
         self.assertFalse(self.journal.ended.partially_observed)
 
+    def test_counts_that_found_no_room_in_mid_answer_are_written_with_the_end(self) -> None:
+        """A call beside them is lost, and that is said; the newest counts of each leg are not."""
+        recording = self.begin()
+        self.journal.full = True
+        partial = msgspec.structs.replace(USAGE, output_tokens=1)
+        recording.observe(1, [partial])
+        recording.observe(1, [USAGE])
+        self.assertRaises(Unavailable, recording.observe, 2, [CALL, USAGE])
+        recording.end(self.ending(), None)
+
+        written = [(each.n, each.output_tokens) for each in self.journal.of(TokenUsageRecorded)]
+        self.assertEqual(written, [(1, 2), (2, 2)])
+        self.assertEqual(self.journal.of(ToolUsageRecorded), [])
+
+    def test_counts_after_the_end_that_find_no_room_are_reported(self) -> None:
+        recording = self.begin()
+        recording.end(self.ending(), None)
+        self.journal.full = True
+
+        self.assertRaises(Unavailable, recording.observe, 1, [USAGE])
+
+    def test_last_calls_that_find_no_room_leave_the_counts_beside_them(self) -> None:
+        recording = self.begin()
+        self.journal.full = True
+        recording.end(self.ending(), None, [CALL, USAGE])
+
+        self.assertEqual(self.journal.usage.output_tokens, 2)
+        self.assertTrue(self.journal.ended.partially_observed)
+
     def test_last_counts_that_had_to_be_altered_mark_the_end(self) -> None:
         recording = self.begin()
         odd = msgspec.structs.replace(USAGE, response_id="msg\0")

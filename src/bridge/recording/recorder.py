@@ -186,16 +186,25 @@ class Recording:
         self._redactions = 0
         self._tools = 0
         self._thoughts = 0
+        self._kept: dict[int, Record] = {}
+        """Counts of a leg that the journal did not take yet; they go with the end."""
 
     def observe(self, leg: int, observations: Sequence[Observation]) -> None:
-        """Write down what was seen in a leg.
+        """Write down what was seen in a leg; counts that find no room are kept for the end.
 
         Raises:
-            Unavailable: the journal takes no records; the detail is lost.
+            Unavailable: the journal takes no records; detail is lost.
         """
         records = self._details(leg, observations)
-        if records:
+        if not records:
+            return
+        try:
             self.write(records)
+        except Unavailable:
+            counts = [each for each in records if _holdable(each)]
+            self._kept.update((leg, each) for each in counts)
+            if self.ended or len(counts) < len(records):
+                raise
 
     def leg(self, leg: Leg) -> None:
         """Write down a leg that was not the last.
@@ -218,11 +227,11 @@ class Recording:
         """
         if self.ended:
             return
-        details = self._details(1 if leg is None else leg.n, last)
-        if details and not all(_holdable(each) for each in last):
-            # The end says whether something had to be replaced, so that must be known before it.
-            self._write_apart(details)
-            details = []
+        seen = self._details(1 if leg is None else leg.n, last)
+        # The end says whether something had to be replaced, so that must be known before it.
+        if apart := [each for each in seen if not _holdable(each)]:
+            self._write_apart(apart)
+        details = [*self._kept.values(), *(each for each in seen if _holdable(each))]
         now = self._clock.seconds()
         own: list[Record] = [] if leg is None else [leg_of(self.interception, leg, now)]
         if self.interception.stores and ending.response_id:
@@ -337,11 +346,11 @@ class Recording:
         )
 
 
-def _holdable(observation: Observation) -> bool:
-    """Return whether the journal takes this as it is: short, and no text that must be replaced."""
-    if not isinstance(observation, TokenUsage):
+def _holdable(record: Record) -> bool:
+    """Return whether these are counts that the journal takes as they are: nothing is replaced."""
+    if not isinstance(record, TokenUsageRecorded):
         return False
-    texts = (observation.response_id, *observation.metadata.values())
+    texts = (record.provider_response_id, *record.metadata.values())
     return all(
         isinstance(each, int) or (isinstance(each, str) and each.isprintable()) for each in texts
     )
