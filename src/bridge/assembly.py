@@ -146,6 +146,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         files=metrics.timed(DiskFiles()),
     )
     scrubbing(journal)
+    writer.store_after(journal.on_disk)
     directory = _directory(settings, reactor, database, data_dir)
     admission = Admission(
         max_concurrency=settings[options.MAX_CONCURRENCY],

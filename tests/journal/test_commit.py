@@ -179,6 +179,16 @@ class OtherModeTests(CommitCase):
 
         self.assertEqual(self.thread.waiting, [])
 
+    def test_under_group_the_store_s_writer_can_wait_all_the_same(self) -> None:
+        journal = self.journal("group")
+        journal.append([started(_A)])
+
+        waiting = journal.on_disk()
+        self.assertNoResult(waiting)
+        self.thread.finish()
+
+        self.successResultOf(waiting)
+
     def test_under_never_there_is_none(self) -> None:
         journal = self.journal("never", segment_bytes=1)
         journal.append([started(_A)])

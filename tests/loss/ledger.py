@@ -46,6 +46,8 @@ class Terms:
     """The disk took no records: answers are refused or broken off, none ends well unrecorded."""
     power: bool = False
     """What did not end before the power went may be gone; what a client saw end may not."""
+    unended: bool = False
+    """Nothing is forced to disk: of what was stored before the power went, the end may be gone."""
     forgotten_seconds: float = 0.0
     """Answers that ended so shortly before one of `cuts` may be gone, as `journal.fsync` says."""
     cuts: tuple[float, ...] = ()
@@ -195,7 +197,7 @@ def _compare(
             outcome.note("lost", f"{label}: no row")
         return
     if len(rows) < fewest:
-        if any(0 <= cut - attempt.over_at <= terms.forgotten_seconds for cut in terms.cuts):
+        if _before_a_cut(attempt, terms):
             outcome.forgotten += 1
         else:
             outcome.note("lost", f"{label}: no row")
@@ -203,7 +205,16 @@ def _compare(
     if len(rows) > most:
         outcome.note("doubled" if most else "other", f"{label}: {len(rows)} rows, not {most}")
     for row in rows:
+        if terms.unended and row["ended_at"] is None and _before_a_cut(attempt, terms):
+            outcome.forgotten += 1
+            continue
         _check(label, attempt, asked, row, states, outcome)
+
+
+def _before_a_cut(attempt: Attempt, terms: Terms) -> bool:
+    """Whether the power went so soon after the answer's end that it may be forgotten."""
+    cuts = (cut for cut in terms.cuts if cut > attempt.sent_at)
+    return any(cut - attempt.over_at <= terms.forgotten_seconds for cut in cuts)
 
 
 def _check(

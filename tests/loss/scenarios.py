@@ -130,7 +130,12 @@ def _power_lost(fsync: str, forgotten_seconds: float) -> Callable[[Start], Run]:
         for part in _moments(run):
             run.wait_for(part)
             cuts.append(run.cut_power())
-        run.terms = Terms(power=True, cuts=tuple(cuts), forgotten_seconds=forgotten_seconds)
+        run.terms = Terms(
+            power=True,
+            unended=fsync == "never",
+            cuts=tuple(cuts),
+            forgotten_seconds=forgotten_seconds,
+        )
         run.wait_for_clients()
         return run
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from bridge.domain.clock import utc
+from bridge.domain.errors import Unavailable
 from bridge.journal.directory import (
     WRITER_LOCK_NAME,
     try_lock,
@@ -39,6 +40,31 @@ class FollowingTests(WriterCase):
         self.assertEqual(self.store.lines, [])
 
         self.pass_time(2 * BATCH_SECONDS + 0.02)
+
+        self.assertEqual(len(self.store.lines), 1)
+
+    def test_nothing_is_stored_that_a_power_cut_could_take_from_the_journal(self) -> None:
+        """The store would have a beginning whose end nobody can write."""
+        on_disk: Deferred[None] = Deferred()
+        writer = self.writer()
+        writer.store_after(lambda: on_disk)
+        self.journal().append(self.tools(1))
+        writer.start()
+        self.pass_time(1)
+        self.assertEqual(self.store.lines, [])
+
+        on_disk.callback(None)
+        self.pass_time(0.1)
+
+        self.assertEqual(len(self.store.lines), 1)
+
+    def test_a_disk_that_fails_does_not_keep_records_from_the_store(self) -> None:
+        writer = self.writer()
+        writer.store_after(lambda: fail(Unavailable("The disk fails.")))
+        self.journal().append(self.tools(1))
+        writer.start()
+
+        self.pass_time(1)
 
         self.assertEqual(len(self.store.lines), 1)
 

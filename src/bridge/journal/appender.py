@@ -223,6 +223,13 @@ class Journal:
         """
         return self._commit.durable()
 
+    def on_disk(self) -> Deferred[None]:
+        """Fire when everything appended so far would survive a power cut.
+
+        At once under `never`. The Deferred fails with Unavailable when the disk refuses.
+        """
+        return self._commit.on_disk()
+
     def status(self) -> JournalStatus:
         """Return how it is doing; reads a little from the disk."""
         accepting = self.accepting

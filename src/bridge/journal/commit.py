@@ -105,8 +105,13 @@ class GroupCommit:
 
         The Deferred fails with Unavailable when it cannot be forced to disk.
         """
-        if self._fsync is not Fsync.BEFORE_END:
-            return succeed(None)
+        return self.on_disk() if self._fsync is Fsync.BEFORE_END else succeed(None)
+
+    def on_disk(self) -> Deferred[None]:
+        """Fire when what was appended so far is on disk, at once when it is never forced there.
+
+        The Deferred fails with Unavailable when it cannot be forced to disk.
+        """
         if not self._dirty and not self._syncing and self.problem is None:
             return succeed(None)
         waiter: Deferred[None] = Deferred(self._leave)

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from bridge.deferreds import limited, run_in_background
+from bridge.domain.errors import Unavailable
 from bridge.journal.directory import WRITER_LOCK_NAME, Checkpoint, Claim, directories, try_lock
 from bridge.journal.files import private_directory
 from bridge.journal.format import DamagedLine, JournalLine
@@ -127,6 +128,17 @@ class Writer:
         self._hurried = False
         self._flushes: list[_Flush] = []
         self._outdated = 0
+        self._on_disk: Callable[[], Deferred[None]] | None = None
+
+    def store_after(self, on_disk: Callable[[], Deferred[None]]) -> None:
+        """Store nothing that a power cut could still take from the journal.
+
+        The store would know of an interception whose end nobody could write any more.
+
+        Args:
+            on_disk: fires when what this process has appended is on disk.
+        """
+        self._on_disk = on_disk
 
     def start(self) -> None:
         """Start to follow and to store."""
@@ -249,6 +261,7 @@ class Writer:
             self._put_aside(damaged, name, damaged.reason)
         lines = self._current(batch.lines)
         if lines:
+            await self._forced_to_disk()
             await self._batches.store(
                 lines, lambda line, reason: self._put_aside(line, name, reason)
             )
@@ -261,6 +274,14 @@ class Writer:
             if self._unsaved is None:
                 self._log.error("checkpoint not written", journal=name, error=str(e))
             self._unsaved = f"the journal's checkpoint cannot be written: {e.strerror}"
+
+    async def _forced_to_disk(self) -> None:
+        if self._on_disk is None:
+            return
+        try:
+            await self._on_disk()
+        except Unavailable:
+            return  # a disk that fails is no place to wait for: the store is the safer one now
 
     def _current(self, lines: tuple[JournalLine, ...]) -> tuple[JournalLine, ...]:
         """Return those that the retention does not forbid; whole days, as it drops them."""

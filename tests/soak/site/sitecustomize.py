@@ -19,9 +19,8 @@ _KINDS = ("Deferred", "DelayedCall", "Server", "Client")
 def _answer(number, frame):
     gc.collect()
     found = gc.get_objects()
-    counts = Counter(
-        type(each).__name__ for each in found if type(each).__module__.startswith("twisted.")
-    )
+    kinds = (type(each) for each in found)
+    counts = Counter(kind.__name__ for kind in kinds if str(kind.__module__).startswith("twisted."))
     said = {"objects": len(found), **{kind: counts[kind] for kind in _KINDS}}
     new = Path(f"{_FILE}.new")
     new.write_text(json.dumps(said))
