@@ -20,7 +20,9 @@ T = TypeVar("T")
 BUDGET_SECONDS = 240.0
 """A pass stops then, and the next goes on; shorter than the lease of retention's passes."""
 SCRUBBED_SECONDS = 7 * 86400.0
-"""For so long after an erasure journals are looked through for what is left."""
+"""For so long after an erasure a bridge that starts looks through its journals."""
+SETTLED_SECONDS = 180.0
+"""So long after an erasure the user's answers have been cut, and nothing more is written down."""
 
 _NOW = "SELECT now()"
 _KEEP_FROM = "UPDATE aibridge_retention SET content_kept_day = %(day)s"
@@ -65,6 +67,7 @@ class ContentPasses:
         self._log = log
         self._scrub = scrub
         self._done: set[date] = set()
+        self._scrubbed: set[UUID] = set()
         self._released_at: datetime | None = None
 
     async def pass_once(
@@ -101,16 +104,20 @@ class ContentPasses:
         """
         if self._scrub is None:
             return
-        erased = await self._pool.transaction(
-            lambda cursor: erasure.pseudonyms(cursor, within_seconds=SCRUBBED_SECONDS)
+        found = await self._pool.transaction(
+            lambda cursor: erasure.recent(cursor, within_seconds=SCRUBBED_SECONDS)
         )
-        if not erased:
+        found = [each for each in found if each.initiator_id not in self._scrubbed]
+        if not found:
             return
         try:
-            lines = await self._scrub(erased)
+            lines = await self._scrub({each.initiator_id: each.pseudonym for each in found})
         except OSError as error:
             self._log.error("journals not scrubbed", reason=str(error))
             return
+        self._scrubbed |= {
+            each.initiator_id for each in found if each.age_seconds > SETTLED_SECONDS
+        }
         if lines:
             self._log.info("journals scrubbed of erased users", lines=lines)
 

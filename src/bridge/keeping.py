@@ -39,6 +39,8 @@ def storage(
     async def scrubbed(erased: Mapping[UUID, str]) -> int:
         for journal in parts:
             journal.begin_anew()
+        # Only what is stored may be written anew.
+        await writer.flush()
         return await scrub(
             root=root,
             pool=database,

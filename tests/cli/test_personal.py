@@ -118,6 +118,9 @@ class EraseTests(PersonalCase):
         append_all(journal, self.his())
         await self.write_all()
 
+        killed = journal.directory / "0000000001.999999999.scrubbed"
+        killed.write_text("zebra")
+
         done = await self.erase()
 
         self.assertEqual((done.interceptions, done.days), (1, 1))
@@ -152,14 +155,14 @@ class EraseTests(PersonalCase):
         journal.begin_anew()
         append_all(journal, self.his())
         await self.write_all()
-        erased = await self.pool.transaction(
-            lambda cursor: erasure.pseudonyms(cursor, within_seconds=60.0)
+        (erased,) = await self.pool.transaction(
+            lambda cursor: erasure.recent(cursor, within_seconds=60.0)
         )
 
         async def now(work: Any) -> Any:
             return work()
 
-        await scrub(root=self.root, pool=self.pool, erased=erased, in_thread=now)
+        await scrub(root=self.root, pool=self.pool, erased={ALICE: erased.pseudonym}, in_thread=now)
         self.assertNotIn("zebra", self.on_disk())
 
     async def test_records_that_are_not_stored_yet_arrive_blank(self) -> None:

@@ -16,7 +16,13 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.journal.directory import directories, load_checkpoint, segment_path, segments
+from bridge.journal.directory import (
+    directories,
+    load_checkpoint,
+    segment_path,
+    segment_size,
+    segments,
+)
 from bridge.journal.files import open_private
 from bridge.journal.format import JournalLine
 from bridge.journal.reader import lines_of
@@ -72,19 +78,30 @@ async def scrub(
     """
     count = 0
     for directory in directories(root):
-        for left_over in directory.glob(f"*{_SUFFIX}"):
-            left_over.unlink(missing_ok=True)
-        stored = load_checkpoint(directory).segment
+        _tidy(directory)
+        stored = load_checkpoint(directory)
         for number in segments(directory)[:-1]:
-            if number >= stored:
+            end = (number, segment_size(directory, number))
+            if end > (stored.segment, stored.offset):
                 break
             found = await in_thread(lambda d=directory, n=number: _interceptions(d, n))  # type: ignore[misc]
             mine = await _of_erased(pool, found)
             if mine:
+                at_end = number == stored.segment
                 count += await in_thread(
-                    lambda d=directory, n=number, m=mine: _rewrite(d, n, m)  # type: ignore[misc]
+                    lambda d=directory, n=number, m=mine, e=at_end: _rewrite(  # type: ignore[misc]
+                        d, n, m, read_to_end=e
+                    )
                 )
     return count + await _scrub_quarantine(root, pool, erased)
+
+
+def _tidy(directory: Path) -> None:
+    """Remove what a process that was killed left half written."""
+    for left_over in directory.glob(f"*{_SUFFIX}"):
+        pid = left_over.name.removesuffix(_SUFFIX).rpartition(".")[2]
+        if not Path(f"/proc/{pid}").exists():
+            left_over.unlink(missing_ok=True)
 
 
 def _interceptions(directory: Path, number: int) -> dict[date, set[UUID]]:
@@ -107,10 +124,17 @@ async def _of_erased(pool: Transactions, found: Mapping[date, set[UUID]]) -> dic
     return mine
 
 
-def _rewrite(directory: Path, number: int, mine: Mapping[UUID, str]) -> int:
-    """Write a segment anew without the content of `mine`; at any moment the file is whole."""
+def _rewrite(directory: Path, number: int, mine: Mapping[UUID, str], *, read_to_end: bool) -> int:
+    """Write a segment anew without the content of `mine`; at any moment the file is whole.
+
+    Args:
+        directory: of the segment.
+        number: of the segment.
+        mine: interceptions whose content goes, and what their user is called.
+        read_to_end: whether the writer stands at the segment's end, which must not move away.
+    """
     path = segment_path(directory, number)
-    temporary = path.with_suffix(_SUFFIX)
+    temporary = path.with_suffix(f".{os.getpid()}{_SUFFIX}")
     count = 0
     try:
         found = path.stat()
@@ -130,8 +154,11 @@ def _rewrite(directory: Path, number: int, mine: Mapping[UUID, str]) -> int:
             os.fsync(file.fileno())
         # It is as old as it was, so that it is not kept any longer.
         os.utime(temporary, ns=(found.st_atime_ns, found.st_mtime_ns))
-        if path.exists():
-            temporary.replace(path)
+        # A reader may stand at its end: what it would find behind that is half a line. Names may
+        # be longer than before; once the reader has moved on, that does not matter.
+        if (read_to_end and temporary.stat().st_size > found.st_size) or not path.exists():
+            return 0
+        temporary.replace(path)
         return count
     except FileNotFoundError:
         return 0  # it was given up meanwhile

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from bridge.store import blanking
@@ -76,8 +76,8 @@ UPDATE aibridge_erasures SET finished_at = coalesce(finished_at, now())
 WHERE initiator_id = %s::uuid
 """
 _RECENT = """
-SELECT initiator_id, pseudonym FROM aibridge_erasures
-WHERE requested_at > now() - %s * interval '1 second'
+SELECT initiator_id, pseudonym, extract(epoch FROM now() - requested_at)::float8
+FROM aibridge_erasures WHERE requested_at > now() - %s * interval '1 second'
 """
 _THEIRS = """
 SELECT i.id, e.pseudonym FROM aibridge_interceptions i JOIN aibridge_erasures e USING (initiator_id)
@@ -112,6 +112,15 @@ class Erasure:
     pseudonym: str
     username: str
     """As it was; the pseudonym when it was replaced already."""
+
+
+class Recent(NamedTuple):
+    """A user who was erased lately."""
+
+    initiator_id: UUID
+    pseudonym: str
+    age_seconds: float
+    """Since that was asked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,9 +210,9 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
     return erased
 
 
-async def pseudonyms(cursor: Cursor, *, within_seconds: float) -> dict[UUID, str]:
-    """Return who was erased lately, and what they are called now."""
-    return dict(await many(cursor, _RECENT, (within_seconds,)))
+async def recent(cursor: Cursor, *, within_seconds: float) -> list[Recent]:
+    """Return who was erased lately."""
+    return [Recent(*row) for row in await many(cursor, _RECENT, (within_seconds,))]
 
 
 async def theirs(cursor: Cursor, literal_day: str, identifiers: str) -> dict[UUID, str]:
