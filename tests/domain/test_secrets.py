@@ -53,6 +53,26 @@ class FindingTests(BridgeTestCase):
         self.assertEqual(changed, [])
         self.assertGreaterEqual(len(NEGATIVES), 60)
 
+    def test_no_secret_is_hidden_by_its_neighbours(self) -> None:
+        """One look at many texts sees what a look at each would have seen."""
+        for label, text, _ in POSITIVES:
+            self.assertTrue(known_secrets().may_be_in(["word", text, "word"]), label)
+        self.assertTrue(known_secrets().may_be_in(["a", "its held-key", "b"], ["held-key"]))
+        self.assertFalse(known_secrets().may_be_in(["Hello", "claude-cli/2.1", "model"]))
+
+    @settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(st.sampled_from(_PIECES), max_size=8), st.sampled_from(_PIECES))
+    def test_no_neighbour_hides_anything(self, pieces: list[str], neighbour: str) -> None:
+        text = "".join(pieces)
+
+        if known_secrets().redacted(text)[1]:
+            self.assertTrue(known_secrets().may_be_in([neighbour, text, neighbour]))
+
+    def test_of_configured_patterns_nothing_is_known_before(self) -> None:
+        secrets = Secrets([ExtraPattern(label="badge", pattern="^B-[0-9]+$")])
+
+        self.assertTrue(secrets.may_be_in(["Hello", "B-17"]))
+
     def test_no_label_is_without_a_sample(self) -> None:
         """A kind that is added comes with a sample, but for a few rare ones."""
         sampled = {label for label, _, _ in POSITIVES}

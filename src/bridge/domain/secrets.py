@@ -78,6 +78,17 @@ class Secrets:
         self._name = re2.compile(NAME, options)
         self._extra = [(each.label, compiled(each)) for each in extra]
 
+    def may_be_in(self, texts: Sequence[str], values: Iterable[str] = ()) -> bool:
+        """Return whether a secret may be in one of `texts`: one look for all of them.
+
+        Lines end where the known kinds may begin and end, so none is hidden by its neighbours; of
+        a configured pattern that is not known.
+        """
+        together = "\n".join(texts)
+        if self._extra or any(value in together for value in values):
+            return True
+        return self._anything.search(together.encode("utf-8", "surrogatepass")) is not None
+
     def redacted(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
         """Return `text` without the secrets in it, and how many there were.
 

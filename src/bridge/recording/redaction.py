@@ -72,10 +72,17 @@ class Redaction:
         changed: dict[str, object] = {}
         count = 0
         values = (*self._held, *self._held_before, *own)
-        for name in _FIELDS.get(type(record), ()):
-            value = getattr(record, name)
-            if not value:
-                continue
+        said = [
+            (name, value)
+            for name in _FIELDS.get(type(record), ())
+            if (value := getattr(record, name))
+        ]
+        texts: list[str] = []
+        if all(_adds_texts(texts, name, value) for name, value in said) and not (
+            texts and self._secrets.may_be_in(texts, values)
+        ):
+            return record, 0
+        for name, value in said:
             kept, found = self._kept(name, value, values)
             if found:
                 changed[name] = kept
@@ -112,3 +119,22 @@ class Redaction:
             items.append(kept)
             count += found
         return (items, count) if count else (value, 0)
+
+
+def _adds_texts(texts: list[str], name: str, value: object) -> bool:
+    """Add the strings of a record's member to `texts`; False when it is not as flat as mostly.
+
+    In JSON secrets may hide in another spelling, so that is never looked at together with others.
+    """
+    if isinstance(value, str):
+        texts.append(value)
+        return name not in _JSON
+    if not isinstance(value, Mapping):
+        return False
+    for key, item in value.items():
+        if isinstance(item, str):
+            texts.append(item)
+        elif not isinstance(item, int | float | None):
+            return False
+        texts.append(key)
+    return True
