@@ -22,7 +22,7 @@ ASKED = Interception(
     credential_kind="centralized", credential_hint="k", status="completed", http_status=200,
     error_type=None, error_message=None, response_id=None, stop_reason="stop", ttfb_ms=1,
     duration_ms=1, bytes_in=1, bytes_out=1, response_sha256=None, client_sha256=None,
-    partially_observed=False,
+    partially_observed=False, redactions=0, content_blanked_at=None,
 )  # fmt: skip
 
 

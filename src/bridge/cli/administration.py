@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+import click
 import msgspec
 
 from bridge.administration import Administration
 from bridge.auth.audit import change
 from bridge.cli.session import Session
+from bridge.config import options
+from bridge.domain.clock import utc
 from bridge.domain.records import AuditRecorded
+from bridge.telemetry.escape import visible
 
 SOURCE = "command line"
 """What the audit log calls where a change came from."""
@@ -77,3 +82,50 @@ def examples(*lines: str) -> str:
     """Return the end of a command's help: command lines to copy."""
     # The first character keeps click from filling the paragraph.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def cutoff_of(session: Session) -> datetime | None:
+    """Return the moment before which records are not there any more; None for none."""
+    retention = session.settings[options.RETENTION]
+    return utc(session.reactor.seconds()) - timedelta(seconds=retention) if retention else None
+
+
+async def audit_reading(
+    session: Session, *, target: str, users: Sequence[str], detail: Mapping[str, object]
+) -> None:
+    """Write down that others' content is about to be shown; what cannot be is not shown.
+
+    Raises:
+        Unavailable: the journal takes no records.
+    """
+    told = {**detail, "users": sorted(set(users))}
+    await session.audit([changed(session, "content.read", target=target, detail=told)])
+
+
+def print_json(value: object) -> None:
+    """Print `value` as readable JSON that no terminal takes for orders.
+
+    The characters that JSON leaves as they are and terminals act on (C1 controls, bidi overrides,
+    invisible ones) are written as escapes, which mean the same to whoever reads the JSON.
+    """
+    click.echo(harmless_json(shown_json(value).decode()))
+
+
+def harmless_json(text: str) -> str:
+    r"""Return the JSON `text` with `\uXXXX` for what is not visible."""
+    return _NOT_PLAIN.sub(lambda found: _shown_in_json(found.group()), text)
+
+
+_NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
+
+
+def _shown_in_json(character: str) -> str:
+    return character if visible(character) else _json_escape(character)
+
+
+def _json_escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"

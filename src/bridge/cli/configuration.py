@@ -20,7 +20,7 @@ class Configuration:
         if path is None and DEFAULT_PATH.exists():
             path = DEFAULT_PATH
         self.path = path
-        self._environ = environ
+        self.environ = environ
         self._settings: Settings | None = None
 
     @property
@@ -40,4 +40,4 @@ class Configuration:
         Raises:
             ConfigErrors: they cannot be used.
         """
-        return load(self.path, flags, self._environ)
+        return load(self.path, flags, self.environ)

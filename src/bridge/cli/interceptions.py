@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from uuid import UUID
 
 import click
 
-from bridge.cli.administration import changed, shown_json, shown_time
-from bridge.cli.configuration import Configuration
-from bridge.cli.session import Session, run_with_store
+from bridge.cli.administration import (
+    audit_reading,
+    cutoff_of,
+    examples,
+    print_json,
+    shown_time,
+)
+from bridge.cli.searching import Search, searching, usage_error
+from bridge.cli.session import Session
+from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import print_table
-from bridge.config import options
-from bridge.domain.clock import utc
+from bridge.domain.errors import NotFound
 from bridge.domain.interception import Traffic
 from bridge.store.connection import Cursor
-from bridge.store.filters import InvalidFilter, filter_from, page_id, parse
-from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions
-from bridge.store.reads_json import Interception, InterceptionList
+from bridge.store.filters import InvalidFilter, page_id
+from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
+from bridge.store.reads_json import Interception, InterceptionList, InterceptionWithLegs
+from bridge.telemetry.escape import printable
 
 _COLUMNS = (
     "STARTED", "USER", "CLIENT", "PROVIDER", "MODEL", "STATUS", "IN", "OUT", "TOOLS", "THOUGHTS",
@@ -29,21 +36,15 @@ def command() -> None:
     """The requests that were recorded."""
 
 
-@command.command("list")
-@click.argument("query", nargs=-1)
-@click.option(
-    "--query", "q", metavar="QUERY", help="As in the API: 'model:x client:\"Claude Code\"'."
+@command.command(
+    "list",
+    epilog=examples(
+        "aibridge interceptions list --initiator alice --started-after 2h",
+        "aibridge interceptions list 'client:\"Claude Code\" status:upstream_error'",
+        "AIBRIDGE_URL=https://bridge.example aibridge interceptions list --json",
+    ),
 )
-@click.option("--initiator", metavar="NAME", help="Who asked: a user's name or id.")
-@click.option("--provider", metavar="FAMILY", help="Such as anthropic or openai.")
-@click.option("--provider-name", metavar="NAME", help="The configured instance.")
-@click.option("--model", metavar="NAME", help="Exactly as the client asked for it.")
-@click.option("--client", metavar="NAME", help="Such as 'Claude Code'; Unknown for the rest.")
-@click.option("--session-id", metavar="ID", help="The client's own id of the session.")
-@click.option("--status", metavar="STATE", help="How it ended, or running.")
-@click.option("--kind", metavar="KIND", help="intercepted (the default) or passthrough.")
-@click.option("--started-after", metavar="TIME", help="RFC 3339, inclusive.")
-@click.option("--started-before", metavar="TIME", help="RFC 3339, exclusive.")
+@searching()
 @click.option(
     "--limit",
     type=click.IntRange(1, MAX_LIMIT),
@@ -53,63 +54,146 @@ def command() -> None:
 )
 @click.option("--after-id", metavar="ID", help="Only older ones: the last id of a page before.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
-@click.pass_obj
+@reading
 def list_(
-    configuration: Configuration,
-    /,
-    *,
-    query: tuple[str, ...],
-    q: str | None,
-    limit: int,
-    after_id: str | None,
-    as_json: bool,
-    **fields: str | None,
+    source: Source, /, *, search: Search, limit: int, after_id: str | None, as_json: bool
 ) -> None:
     """List interceptions, newest first; reading them is written to the audit log."""
-    searched = " ".join((*query, *([q] if q else [])))
-    given = {name: value for name, value in fields.items() if value}
-    if searched and given:
-        raise click.UsageError("Give a query or options to search by, not both.")
+    found = source.ask(list_question(search, limit=limit, after_id=after_id))
+    if as_json:
+        print_json(found)
+        return
+    print_table(_COLUMNS, [row_of(each) for each in found.results], empty="Nothing was recorded.")
+
+
+@command.command(
+    "show",
+    epilog=examples(
+        "aibridge interceptions show 019a1b2c-…",
+        "aibridge interceptions show 019a1b2c-… --json | jq .token_usages",
+    ),
+)
+@click.argument("identifier", metavar="ID", type=click.UUID)
+@click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
+@reading
+def show(source: Source, /, *, identifier: UUID, as_json: bool) -> None:
+    """Show one interception with everything that belongs to it.
+
+    Prompt, thoughts and tool calls are shown whole; control characters as escapes.
+    """
+    found = source.ask(one_question(identifier))
+    if as_json:
+        print_json(found)
+        return
+    print_table(("INTERCEPTION", str(found.id)), facts_of(found))
+    for heading, text in texts_of(found):
+        click.echo(f"\n{printable(heading)}")
+        for line in text.splitlines():
+            click.echo(f"  {printable(line)}")
+
+
+def list_question(
+    search: Search, *, limit: int, after_id: str | None
+) -> Question[InterceptionList]:
+    """Return the question for a page of interceptions.
+
+    Raises:
+        UsageError: `after_id` is no id of one.
+    """
     try:
-        wanted = parse(searched) if searched else filter_from(given)
         after = page_id(after_id) if after_id else None
     except InvalidFilter as error:
-        problems = "; ".join(f"{each.field}: {each.detail}" for each in error.validations)
-        raise click.UsageError(f"{error.message} {problems}") from error
-    settings = configuration.settings
-    retention = settings[options.RETENTION]
+        raise usage_error(error) from error
 
     async def read(session: Session) -> InterceptionList:
-        now = session.reactor.seconds()
-        cutoff = utc(now) - timedelta(seconds=retention) if retention else None
-
         async def work(cursor: Cursor) -> InterceptionList:
             return await list_interceptions(
-                cursor, wanted, limit=limit, after_id=after, visible_to=None, cutoff=cutoff
+                cursor,
+                search.filter,
+                limit=limit,
+                after_id=after,
+                visible_to=None,
+                cutoff=cutoff_of(session),
             )
 
         found = await session.pool.transaction(work, read_only=True)
         if found.results:
-            row = changed(
+            await audit_reading(
                 session,
-                "content.read",
                 target=f"{len(found.results)} interceptions",
+                users=[each.initiator.username for each in found.results],
                 detail={
-                    "q": searched or given,
-                    "users": sorted({each.initiator.username for each in found.results}),
+                    "q": search.shown,
                     "first": str(found.results[0].id),
                     "last": str(found.results[-1].id),
                 },
             )
-            # What cannot be written down is not shown.
-            await session.audit([row])
         return found
 
-    found = run_with_store(settings, read)
-    if as_json:
-        click.echo(shown_json(found))
-        return
-    print_table(_COLUMNS, [row_of(each) for each in found.results], empty="Nothing was recorded.")
+    params = {"q": search.q, "limit": str(limit), **({"after_id": after_id} if after_id else {})}
+    return Question(path="/interceptions", returns=InterceptionList, direct=read, params=params)
+
+
+def one_question(identifier: UUID) -> Question[InterceptionWithLegs]:
+    """Return the question for one interception."""
+
+    async def read(session: Session) -> InterceptionWithLegs:
+        async def work(cursor: Cursor) -> InterceptionWithLegs | None:
+            return await read_interception(
+                cursor, identifier, visible_to=None, cutoff=cutoff_of(session)
+            )
+
+        found = await session.pool.transaction(work, read_only=True)
+        if found is None:
+            raise NotFound("There is no such interception.")
+        await audit_reading(
+            session, target=str(found.id), users=[found.initiator.username], detail={}
+        )
+        return found
+
+    return Question(path=f"/interceptions/{identifier}", returns=InterceptionWithLegs, direct=read)
+
+
+def facts_of(found: InterceptionWithLegs) -> list[tuple[str, str]]:
+    """Return the lines of what is known besides texts."""
+    usage = found.token_usages
+    facts = [
+        ("user", found.initiator.username),
+        ("client", found.client or "Unknown"),
+        ("session", found.session_id),
+        ("thread", str(found.thread_root_id or found.id)),
+        ("provider", found.provider_name),
+        ("model", found.model),
+        ("request", f"{found.method} {found.route}"),
+        ("started", shown_time(found.started_at)),
+        ("ended", shown_time(found.ended_at)),
+        ("took", f"{found.duration_ms} ms" if found.duration_ms is not None else ""),
+        ("first byte", f"{found.ttfb_ms} ms" if found.ttfb_ms is not None else ""),
+        ("status", " ".join(str(x) for x in (found.status, found.http_status) if x is not None)),
+        ("stop reason", found.stop_reason or ""),
+        ("error", " ".join(x for x in (found.error_type, found.error_message) if x)),
+        ("credential", f"{found.credential_kind} {found.credential_hint}".strip()),
+        ("bytes", f"{found.bytes_in} in, {found.bytes_out or 0} out"),
+        (
+            "tokens",
+            f"{sum(_input_tokens(found))} in, {sum(each.output_tokens for each in usage)} out"
+            + (f" ({', '.join(sorted({each.usage_source for each in usage}))})" if usage else ""),
+        ),
+    ]
+    facts += [
+        (f"leg {each.n}", f"{each.provider_name} {each.model} {each.status or ''} {each.outcome}")
+        for each in found.legs
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def texts_of(found: Interception) -> list[tuple[str, str]]:
+    """Return what people and models said, each with a heading."""
+    return [
+        *(("Prompt", each.prompt) for each in found.user_prompts),
+        *(("Thought", each.content) for each in found.model_thoughts),
+        *((f"Tool {each.tool}", each.input) for each in found.tool_usages),
+    ]
 
 
 def row_of(interception: Interception) -> tuple[str, ...]:

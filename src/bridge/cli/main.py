@@ -18,22 +18,42 @@ from bridge.domain.errors import BridgeError
 from bridge.telemetry.escape import printable
 from bridge.version import version_text
 
-COMMANDS: Mapping[str, str] = {
-    "audit": "Who was refused, read another's content, or changed something.",
-    "backup": "Writes users, tokens and records to a directory.",
-    "config": "What is configured, and whether it can be used.",
-    "db": "The database: its schema and its state.",
-    "doctor": "Whether everything that the bridge needs is as it should be.",
-    "hold": "Records that neither retention nor erasure may touch.",
-    "interceptions": "The requests that were recorded.",
-    "journal": "The records on disk that the database gets.",
-    "reload": "Have the running bridge read its configuration again.",
-    "restore": "Fills the database from a backup.",
-    "retention": "How long records are kept.",
-    "token": "The tokens that clients send.",
-    "user": "The people and programs that tokens belong to.",
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Records": {
+        "interceptions": "The requests that were recorded.",
+        "sessions": "The sessions of clients, each with all its requests.",
+        "search": "Find requests by words in prompts, thoughts and tool calls.",
+        "tail": "Follow requests as they end.",
+        "usage": "Sum up requests, tokens and times.",
+        "export": "Write requests with everything that belongs to them into a file.",
+        "models": "The models that were asked for.",
+        "clients": "The clients that asked.",
+        "providers": "The configured providers that were asked.",
+        "audit": "Who was refused, read another's content, or changed something.",
+    },
+    "Who may ask": {
+        "token": "The tokens that clients send.",
+        "user": "The people and programs that tokens belong to.",
+    },
+    "Operation": {
+        "doctor": "Whether everything that the bridge needs is as it should be.",
+        "config": "What is configured, and whether it can be used.",
+        "reload": "Have the running bridge read its configuration again.",
+        "db": "The database: its schema and its state.",
+        "journal": "The records on disk that the database gets.",
+        "backup": "Writes users, tokens and records to a directory.",
+        "restore": "Fills the database from a backup.",
+        "retention": "How long records are kept.",
+        "hold": "Records that neither retention nor erasure may touch.",
+    },
 }
 """What each command is about; `bridge.cli.<name>` holds it as `command`."""
+COMMANDS: Mapping[str, str] = {
+    name: about for section in SECTIONS.values() for name, about in section.items()
+}
+AWAY_EXIT = 3
+"""The database, or the bridge, cannot be reached."""
+_AWAY_STATUS = 503
 
 
 class Commands(click.Group):
@@ -50,10 +70,12 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"bridge.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+        widest = max(map(len, COMMANDS))
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:<{widest}}", commands[name]) for name in commands])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what we raise ends it with a sentence, never with a traceback."""
@@ -62,7 +84,15 @@ class Commands(click.Group):
         except ConfigErrors as e:
             raise _Misconfigured(ctx.obj.path, e.problems) from e
         except BridgeError as e:
+            if e.status == _AWAY_STATUS:
+                raise _Away(printable(str(e))) from e
             raise click.ClickException(printable(str(e))) from e
+
+
+class _Away(click.ClickException):
+    """What is needed may be there later."""
+
+    exit_code = AWAY_EXIT
 
 
 class _Misconfigured(click.ClickException):
@@ -114,6 +144,12 @@ def aibridge(context: click.Context, config: Path | None) -> None:
     """Manage an AI Bridge: users, tokens, and what it recorded.
 
     The bridge itself is started with `twistd aibridge --config FILE`.
+
+    Commands on records read the configured database, or with --url and a token the API of a
+    bridge anywhere; they print tables for people and --json for programs.
+
+    Exit codes: 0 done, 1 it could not be done, 2 wrong usage or configuration, 3 database or bridge
+    out of reach, 4 token refused, 130 interrupted.
     """
     context.obj = Configuration(path=config, environ=os.environ)
 

@@ -68,14 +68,14 @@ def _narrow(widths: list[int], room: int) -> None:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    fitted = [_cut(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    fitted = [cut_to(cell, width) for cell, width in zip(cells, widths, strict=True)]
     padded = [
         cell + " " * (width - _cells(cell)) for cell, width in zip(fitted, widths, strict=True)
     ]
     return _GAP.join(padded).rstrip()
 
 
-def _cut(text: str, width: int) -> str:
+def cut_to(text: str, width: int) -> str:
     """Return `text`, or as much of its beginning as fits before a mark that it was cut."""
     if _cells(text) <= width:
         return text

@@ -53,6 +53,12 @@ def _day(number: int) -> date:
     return date.fromordinal(_EPOCH + number)
 
 
+def least_id(moment: datetime) -> UUID:
+    """Return an id that sorts before all that were made at `moment` or later; years from 1970."""
+    milliseconds = max(0, int(moment.timestamp() * 1000)) & 0xFFFFFFFFFFFF
+    return UUID(int=milliseconds << 80)
+
+
 class _Random:
     """The system's randomness, fetched for many identifiers at once; never shared by a fork."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from bridge.domain.errors import InvalidRequest, Validation
@@ -18,6 +18,9 @@ from bridge.domain.interception import EndState, Traffic
 
 RUNNING = "running"
 """The `status` of interceptions that have not ended; no others are listed with them."""
+
+ENDED_WITHIN = timedelta(hours=2)
+"""How long before `ended_after` an interception may have begun: there is no index of ends."""
 
 _MAX_QUERY = 4096
 _UUID_VERSION = 7
@@ -57,6 +60,8 @@ class Filter:
     """Inclusive."""
     started_before: datetime | None = None
     """Exclusive."""
+    ended_after: datetime | None = None
+    """Inclusive; finds only what began at most ENDED_WITHIN before."""
 
 
 def parse(q: str, *, me: UUID | None = None) -> Filter:
@@ -235,4 +240,5 @@ _READ: Mapping[str, Callable[[str], object]] = {
     "kind": _kind,
     "started_after": moment,
     "started_before": moment,
+    "ended_after": moment,
 }

@@ -13,9 +13,9 @@ from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from bridge.domain.ids import day_of
+from bridge.domain.ids import day_of, least_id
 from bridge.store.connection import Cursor
-from bridge.store.filters import RUNNING, Filter
+from bridge.store.filters import ENDED_WITHIN, RUNNING, Filter
 from bridge.store.partitions import day_literal, stored_days, uuid_array
 from bridge.store.reads_json import (
     Interception,
@@ -73,7 +73,7 @@ _Detail = TypeVar("_Detail", TokenUsage, UserPrompt, ToolUsage, ModelThought, To
 
 
 @dataclass(slots=True)
-class _Where:
+class Conditions:
     """Conditions and their values."""
 
     conditions: list[str] = field(default_factory=lambda: ["true"])
@@ -114,7 +114,7 @@ async def list_interceptions(
     Raises:
         StoreUnavailable: not now, or the search takes too long.
     """
-    where = await _where(cursor, wanted, visible_to, cutoff)
+    where = await conditions_for(cursor, wanted, visible_to, cutoff)
     if where is None:
         return InterceptionList(count=0, results=())
     days = days_of(await stored_days(cursor), wanted, cutoff)
@@ -166,9 +166,9 @@ async def read_interception(
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
 
-async def _where(
+async def conditions_for(
     cursor: Cursor, wanted: Filter, visible_to: UUID | None, cutoff: datetime | None
-) -> _Where | None:
+) -> Conditions | None:
     """Return the conditions; None when nothing can meet them."""
     where = _visible(visible_to, cutoff)
     where.add("i.kind = %(kind)s", "kind", wanted.kind)
@@ -190,12 +190,16 @@ async def _where(
     return where
 
 
-def _when_and_how(where: _Where, wanted: Filter) -> None:
+def _when_and_how(where: Conditions, wanted: Filter) -> None:
     """Add the conditions on start and end."""
     if wanted.started_after is not None:
         where.add("i.started_at >= %(after)s", "after", wanted.started_after)
     if wanted.started_before is not None:
         where.add("i.started_at < %(before)s", "before", wanted.started_before)
+    if wanted.ended_after is not None:
+        where.add("i.ended_at >= %(ended_after)s", "ended_after", wanted.ended_after)
+        least = least_id(wanted.ended_after - ENDED_WITHIN)
+        where.add("i.id >= %(least_id)s::uuid", "least_id", str(least))
     if wanted.status == RUNNING:
         where.conditions.append("i.ended_at IS NULL")
     else:
@@ -204,8 +208,8 @@ def _when_and_how(where: _Where, wanted: Filter) -> None:
             where.add("i.status = %(status)s", "status", wanted.status)
 
 
-def _visible(visible_to: UUID | None, cutoff: datetime | None) -> _Where:
-    where = _Where()
+def _visible(visible_to: UUID | None, cutoff: datetime | None) -> Conditions:
+    where = Conditions()
     if visible_to is not None:
         where.add("i.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
     if cutoff is not None:
@@ -217,7 +221,11 @@ def days_of(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> 
     """Return those of the days that can hold what is wanted, newest first."""
     # A day more on each side: an id's time is cut to the millisecond.
     slack = timedelta(days=1)
-    bounds = [moment.date() for moment in (wanted.started_after, cutoff) if moment is not None]
+    ended = wanted.ended_after
+    began = ended - ENDED_WITHIN if ended is not None else None
+    bounds = [
+        moment.date() for moment in (wanted.started_after, began, cutoff) if moment is not None
+    ]
     first = max(bounds, default=date.min)
     last = wanted.started_before.date() if wanted.started_before is not None else date.max
     return [
@@ -237,7 +245,7 @@ def _spans(days: Sequence[date]) -> Iterator[tuple[str, str]]:
         length *= _TIMES_MORE
 
 
-async def _count(cursor: Cursor, where: _Where, days: Sequence[date]) -> int:
+async def _count(cursor: Cursor, where: Conditions, days: Sequence[date]) -> int:
     """Count up to MAX_COUNT + 1."""
     count = 0
     for first, last in _spans(days):

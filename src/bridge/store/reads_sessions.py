@@ -235,6 +235,8 @@ def _check(wanted: Filter) -> None:
         problems.append(Validation(field="kind", detail="sessions are of intercepted ones only"))
     if wanted.status == RUNNING:
         problems.append(Validation(field="status", detail="sessions are of what has ended only"))
+    if wanted.ended_after is not None:
+        problems.append(Validation(field="ended_after", detail="is of single interceptions only"))
     if problems:
         raise InvalidFilter(tuple(problems))
 

@@ -214,7 +214,7 @@ def check(wanted: Filter) -> None:
     ]
     problems += [
         Validation(field=name, detail="usage is kept by day: give from and to")
-        for name in ("started_after", "started_before")
+        for name in ("started_after", "started_before", "ended_after")
         if getattr(wanted, name) is not None
     ]
     if wanted.kind != Filter().kind:

@@ -18,10 +18,12 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        character if character.isprintable() or character in _SPACES else _escaped(character)
-        for character in text
-    )
+    return "".join(character if visible(character) else _escaped(character) for character in text)
+
+
+def visible(character: str) -> bool:
+    """Return whether a terminal shows `character` and does nothing else."""
+    return character.isprintable() or character in _SPACES
 
 
 def _escaped(character: str) -> str:

@@ -145,6 +145,8 @@ class Endpoint:
     """Type of the JSON in the request's body; None for no body."""
     roles: frozenset[Role] = frozenset()
     """Only for users who have one of them; empty for everybody."""
+    media: Sequence[str] = ("application/json",)
+    """Types that the answer may have; those that are not JSON are written by `answer` itself."""
     not_found: str = ""
     """What a 404 means; "" when there is none."""
 

@@ -26,7 +26,8 @@ _LIST_PARAMETERS = (
     Parameter(
         name="q",
         description=f"{SEARCH} Keys: initiator (id, name or me), provider, provider_name, model, "
-        "client, session_id, status, kind, started_after, started_before (RFC 3339).",
+        "client, session_id, status, kind, started_after, started_before, ended_after (RFC "
+        "3339; the last finds only what began at most two hours before).",
         schema={"type": "string", "maxLength": 4096},
     ),
     limit(DEFAULT_LIMIT, MAX_LIMIT),

@@ -72,7 +72,7 @@ def _operation(
     responses: dict[str, object] = {
         "200": {
             "description": endpoint.summary,
-            "content": {"application/json": {"schema": returns}},
+            "content": {media: {"schema": returns} for media in endpoint.media},
         }
     }
     for status, meaning in sorted(errors.items()):

@@ -1,0 +1,182 @@
+"""Tests for bridge.store.export and bridge.cli.resuming, on a real server."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from bridge.cli.resuming import resume_point
+from bridge.domain.errors import BadRequest
+from bridge.domain.records import Record
+from bridge.store.export import HEADINGS, Export, Format
+from bridge.store.filters import Filter, filter_from
+from bridge.store.reads import list_interceptions, read_interception
+from bridge.store.reads_json import InterceptionWithLegs
+from bridge.store.writes import write_batch
+from tests.store.journalled import ALICE, BOB, START, Maker, lines
+from tests.support.postgres import StoreTestCase
+
+NASTY = "=cmd|' /C calc'!A0 \"quoted\", \r\nsecond\nthird \x1b[31m \u202e \u2028 \x00"
+PROMPTS = (
+    "plain",
+    NASTY,
+    '"',
+    "\r\n",
+    "+1",
+    "-1",
+    "@x",
+    "\ttab",
+    "\rcr",
+    "",
+    '""\r\n""',
+    "é\U0001f600",
+)
+
+
+class ExportCase(StoreTestCase):
+    @cached_property
+    def maker(self) -> Maker:
+        """The maker of all records of a test."""
+        return Maker()
+
+    async def write(self, *records: Record) -> None:
+        batch = lines(*records)
+        await self.pool.transaction(lambda cursor: write_batch(cursor, batch))
+
+    async def write_many(self, count: int = 24) -> None:
+        """Store interceptions of several days, with prompts of every nasty kind."""
+        for number in range(count):
+            at = START - timedelta(days=number % 3, seconds=number)
+            await self.write(*self.maker.whole(at, prompt=PROMPTS[number % len(PROMPTS)]))
+
+    async def text(
+        self,
+        form: Format,
+        *,
+        after_id: UUID | None = None,
+        wanted: Filter | None = None,
+        rows: int = 7,
+        **options: Any,
+    ) -> str:
+        """Return a whole export."""
+        arguments: dict[str, Any] = {"visible_to": None, "cutoff": None, **options}
+        export = Export(wanted or Filter(), format=form, after_id=after_id, **arguments)
+        found = "" if after_id is not None else HEADINGS[form]
+        while page := await self.pool.transaction(
+            lambda cursor: export.next(cursor, rows=rows), read_only=True
+        ):
+            self.assertLessEqual(page.rows, rows)
+            found += page.text
+        return found
+
+
+class ExportTests(ExportCase):
+    async def test_json_lines_say_what_the_api_says(self) -> None:
+        await self.write_many()
+        text = await self.text(Format.JSONL)
+        found = [
+            msgspec.json.decode(line, type=InterceptionWithLegs)
+            for line in text.removesuffix("\n").split("\n")
+        ]
+
+        self.assertEqual(len(found), 24)
+        self.assertEqual([each.id for each in found], sorted(each.id for each in found))
+        for each in found:
+            read = await self.pool.transaction(
+                lambda cursor, each=each: read_interception(  # type: ignore[misc]
+                    cursor, each.id, visible_to=None, cutoff=None
+                )
+            )
+            self.assertEqual(each, read)
+
+    async def test_a_spreadsheet_reads_every_record_and_runs_no_formula(self) -> None:
+        await self.write_many()
+        listed = await self.pool.transaction(
+            lambda cursor: list_interceptions(
+                cursor, Filter(), limit=100, after_id=None, visible_to=None, cutoff=None
+            )
+        )
+
+        text = await self.text(Format.CSV)
+
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        self.assertEqual([row["id"] for row in rows], [str(x.id) for x in reversed(listed.results)])
+        for row, each in zip(rows, reversed(listed.results), strict=True):
+            prompt = "".join(one.prompt for one in each.user_prompts)
+            safe = "'" if prompt[:1] in tuple("=+-@\t\r\n") and prompt else ""
+            self.assertEqual(row["prompt"], safe + prompt)
+            self.assertEqual(row["input_tokens"], "10")
+            self.assertEqual(row["tools"], "get_time")
+        for row in rows:
+            for value in row.values():
+                self.assertNotIn(value[:1], tuple("=+-@\t\r\n"))
+
+    async def test_what_is_named_like_a_formula_is_safe_in_every_column(self) -> None:
+        await self.write(
+            *self.maker.whole(
+                model="=1+1", client="@SUM(A1)", client_session_id="+1", username="-x",
+                provider_name="\tx", route="\r=1",
+            )
+        )  # fmt: skip
+
+        (row,) = csv.DictReader(io.StringIO(await self.text(Format.CSV), newline=""))
+
+        for name, value in {
+            "model": "'=1+1", "client": "'@SUM(A1)", "session_id": "'+1", "username": "'-x",
+            "provider_name": "'\tx", "route": "'\r=1",
+        }.items():  # fmt: skip
+            self.assertEqual(row[name], value)
+
+    async def test_filters_and_visibility_are_kept(self) -> None:
+        await self.write(*self.maker.whole(initiator_id=ALICE, model="a"))
+        await self.write(*self.maker.whole(initiator_id=BOB, model="b"))
+        await self.write(*self.maker.whole(START - timedelta(days=2), model="c"))
+        await self.write(self.maker.started(model="running"))
+
+        async def models(**options: Any) -> list[str]:
+            text = await self.text(Format.JSONL, **options)
+            return [json.loads(line)["model"] for line in text.splitlines()]
+
+        self.assertEqual(await models(), ["c", *await models(wanted=filter_from(_SINCE))])
+        self.assertEqual(sorted(await models()), ["a", "b", "c"])
+        self.assertEqual(await models(visible_to=BOB), ["b"])
+        self.assertEqual(await models(wanted=filter_from({"model": "a"})), ["a"])
+        self.assertEqual(sorted(await models(cutoff=START - timedelta(days=1))), ["a", "b"])
+
+    async def test_an_export_cut_anywhere_and_resumed_is_the_same(self) -> None:
+        await self.write_many()
+        for form in Format:
+            whole = (await self.text(form)).encode()
+            cuts = {*range(0, len(whole), 97), *range(len(whole) - 40, len(whole) + 1)}
+            cuts |= {at for at in range(len(whole)) if whole[at : at + 1] in (b"\r", b"\n", b'"')}
+            rest: dict[UUID | None, bytes] = {}
+            with tempfile.TemporaryDirectory() as directory:
+                path = Path(directory) / "cut"
+                for cut in sorted(cuts)[::3]:
+                    path.write_bytes(whole[:cut])
+
+                    size, after_id = resume_point(path, form)
+
+                    if after_id not in rest:
+                        more = await self.text(form, after_id=after_id, rows=100)
+                        rest[after_id] = more.encode()
+                    self.assertEqual(whole[:size] + rest[after_id], whole, (form, cut))
+
+    async def test_a_file_of_another_kind_is_not_written_over(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "thesis"
+            path.write_text("It was a dark and stormy night.\n")
+
+            self.assertRaises(BadRequest, resume_point, path, Format.JSONL)
+
+
+_SINCE = {"started_after": (START - timedelta(hours=1)).isoformat()}
