@@ -162,6 +162,8 @@ class DetailTests(SessionsCase):
             (f"after_id={ALICE}", "after_id"), (f"before_id={ALICE}", "before_id"),
             (f"after_id={identifier}&before_id={identifier}", "before_id"),
             ("colour=red", "colour"), ("initiator=%00", "initiator"),
+            (f"after_action_id={ALICE}", "after_action_id"),
+            (f"after_id={identifier}&after_action_id={identifier}", "after_action_id"),
         ):  # fmt: skip
             self.assertEqual(await self.wrong(f"sessions/s?{query}"), [field], query)
 

@@ -235,11 +235,21 @@ class Detail(SessionReadsTestCase):
             )  # fmt: skip
             call = f"call-{number}"
             records += [start, self.maker.tool(start, call), self.maker.ended(start)]
-        await self.write(*records)
+        other = self.maker.started(START + MINUTE, client_session_id="s")
+        await self.write(*records, other, self.maker.ended(other))
 
         found = await self.there()
 
-        (thread,) = found.threads
+        thread = found.threads[0]
         self.assertEqual(len(thread.agentic_actions), MAX_ACTIONS)
         self.assertTrue(found.truncated)
-        self.assertEqual(found.interceptions, MAX_ACTIONS + 5)
+        self.assertEqual(found.interceptions, MAX_ACTIONS + 6)
+
+        rest = await self.there(after_action_id=thread.agentic_actions[-1].id)
+
+        self.assertEqual([each.id for each in rest.threads], [thread.id, other.id])
+        self.assertEqual([len(each.agentic_actions) for each in rest.threads], [5, 1])
+        self.assertFalse(rest.truncated)
+        with self.assertRaises(InvalidFilter) as caught:
+            await self.read(after_action_id=ALICE)
+        self.assertEqual(caught.exception.validations[0].field, "after_action_id")

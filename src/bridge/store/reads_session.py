@@ -16,7 +16,7 @@ from bridge.store.reads_agents import agent_tree
 from bridge.store.reads_json import Interception, TokenUsage, interception_columns
 from bridge.store.reads_results import call_results
 from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
-from bridge.store.rows import many, none
+from bridge.store.rows import many, maybe, none
 from bridge.store.sessions_json import (
     AgenticAction,
     CallResult,
@@ -30,8 +30,8 @@ from bridge.store.sessions_json import (
 
 DEFAULT_THREADS = 50
 MAX_THREADS = 200
-MAX_ACTIONS = 2000
-"""Interceptions on one page, however few threads they are in."""
+MAX_ACTIONS = 500
+"""Interceptions on one page, however few threads they are in: nobody else is served meanwhile."""
 
 _SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
@@ -52,6 +52,7 @@ WHERE i.session_id = %(session)s AND i.initiator_id = %(initiator)s::uuid
   AND i.day BETWEEN {first} AND {last} AND i.kind = 'intercepted' AND i.ended_at IS NOT NULL
   AND (%(cutoff)s::timestamptz IS NULL OR i.started_at >= %(cutoff)s)
 """
+_ROOT_OF = f"SELECT coalesce(i.thread_root_id, i.id) {_ROWS} AND i.id = %(action)s::uuid"
 _ROOTS = f"""
 WITH roots AS MATERIALIZED (
     SELECT coalesce(i.thread_root_id, i.id) AS root {_ROWS} GROUP BY 1
@@ -66,6 +67,8 @@ LIMIT %(limit)s
 _ACTIONS = f"""
 SELECT i.day, {interception_columns("i")} {_ROWS}
   AND coalesce(i.thread_root_id, i.id) = ANY(%(roots)s::uuid[])
+  AND (%(action)s::uuid IS NULL
+       OR (coalesce(i.thread_root_id, i.id), i.id) > (%(edge)s::uuid, %(action)s::uuid))
 ORDER BY coalesce(i.thread_root_id, i.id), i.id
 LIMIT %(limit)s
 """
@@ -80,6 +83,7 @@ async def read_session(
     limit: int = DEFAULT_THREADS,
     after_id: UUID | None = None,
     before_id: UUID | None = None,
+    after_action_id: UUID | None = None,
     visible_to: UUID | None,
     cutoff: datetime | None,
     longest: int = ALL,
@@ -93,17 +97,21 @@ async def read_session(
         limit: at most so many threads, from 1 to MAX_THREADS.
         after_id: only threads after this one of the session.
         before_id: only threads before this one of the session; the latest of them.
+        after_action_id: only what comes after this interception in its thread, and the threads
+            after it: the rest of a page that was truncated.
         visible_to: whose sessions may be seen; None for everybody's.
         cutoff: what began before it is not there any more; None for none.
         longest: characters that are given of each recorded text.
 
     Raises:
         AmbiguousSession: several users have a session of this id.
-        InvalidFilter: `after_id` or `before_id` is no thread of the session, or both are given.
+        InvalidFilter: one of the three is not of the session, or more than one is given.
         StoreUnavailable: not now.
     """
-    if after_id is not None and before_id is not None:
-        raise _wrong("before_id", "not together with after_id")
+    edges = {"after_id": after_id, "before_id": before_id, "after_action_id": after_action_id}
+    given = [name for name, edge in edges.items() if edge is not None]
+    if len(given) > 1:
+        raise _wrong(given[1], f"not together with {given[0]}")
     await none(cursor, _SNAPSHOT)
     users = await initiators(cursor, whose)
     if visible_to is not None:
@@ -126,16 +134,19 @@ async def read_session(
     days = {"first": day_literal(first_day), "last": day_literal(last_day)}
     params["initiator"] = str(members["initiator"].id)
     edge = after_id or before_id
+    if after_action_id is not None:
+        edge = await _root_of(cursor, params, days, after_action_id)
     direction = {"comparison": ">", "direction": "ASC"} if before_id is None else {
         "comparison": "<", "direction": "DESC"}  # fmt: skip
     # One more on each side: the edge itself, and whether there are more.
     wanted = {**params, "edge": str(edge) if edge else None, "limit": limit + 2}
     found = await many(cursor, _ROOTS.format(**days, **direction), wanted)
     if edge is not None and not (found and found[0][2]):
-        name = "after_id" if after_id else "before_id"
-        raise _wrong(name, f"'{edge}' is not a thread of this session")
-    roots = [row[0] for row in found if row[0] != edge]
+        raise _wrong(given[0], f"'{edge}' is not a thread of this session")
+    roots = [row[0] for row in found if row[0] != edge or after_action_id is not None]
     shown = sorted(roots[:limit])
+    params["edge"] = str(edge) if edge else None
+    params["action"] = str(after_action_id) if after_action_id else None
     actions, truncated = await _actions(cursor, params, days, shown, longest)
     results = await call_results(
         cursor,
@@ -160,6 +171,17 @@ async def read_session(
         has_more=len(roots) > limit,
         truncated=truncated,
     )
+
+
+async def _root_of(
+    cursor: Cursor, params: dict[str, object], days: dict[str, str], action: UUID
+) -> UUID:
+    """Return the thread of an interception of the session."""
+    row = await maybe(cursor, _ROOT_OF.format(**days), {**params, "action": str(action)})
+    if row is None:
+        raise _wrong("after_action_id", f"'{action}' is not an interception of this session")
+    root: UUID = row[0]
+    return root
 
 
 async def _actions(

@@ -181,7 +181,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None
     """The first in it."""
     model: str
-    """Of its first interception; likewise the next four."""
+    """Of its first interception on this page; likewise the next four."""
     provider: str
     credential_kind: str
     credential_hint: str
@@ -216,4 +216,5 @@ class SessionDetail(SessionFacts, frozen=True, kw_only=True):
     has_more: bool
     """Whether threads follow in the direction of paging."""
     truncated: bool
-    """The page has more interceptions than are shown at once: its last thread lacks some."""
+    """The page has more interceptions than are shown at once; the rest comes after the last one
+    that is shown: `after_action_id`."""

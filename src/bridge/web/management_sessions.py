@@ -64,6 +64,12 @@ _ONE_PARAMETERS = (
         schema=UUID_OR_NOTHING,
     ),
     Parameter(
+        name="after_action_id",
+        description="Only what comes after this interception: the rest of a page that was "
+        "truncated. Not together with after_id or before_id.",
+        schema=UUID_OR_NOTHING,
+    ),
+    Parameter(
         name="before_id", description="The latest threads before this one.", schema=UUID_OR_NOTHING
     ),
 )
@@ -169,6 +175,7 @@ class SessionEndpoints:
             whose = filter_from({"initiator": asked.text("initiator")}, me=asked.actor.id)
         size = asked.limit(default=DEFAULT_THREADS, most=MAX_THREADS)
         after_id, before_id = asked.uuid("after_id"), asked.uuid("before_id")
+        after_action_id = asked.uuid("after_action_id")
         found = await self._pool.transaction(
             lambda cursor: read_session(
                 cursor,
@@ -177,6 +184,7 @@ class SessionEndpoints:
                 limit=size,
                 after_id=after_id,
                 before_id=before_id,
+                after_action_id=after_action_id,
                 visible_to=asked.visible_to,
                 cutoff=self._cutoff(),
             ),
