@@ -68,18 +68,22 @@ async def _run(reactor: Any, size: Size, kept: Path | None, times: int) -> None:
 
 async def _measured(reactor: Any, dsn: str, times: int) -> None:
     """Ask everything, print how long it took, and write down the plans."""
-    pool = _pool(reactor, dsn)
+    pool = _pool(reactor, dsn, size=1)
     await pool.start()
     try:
         asked = await questions(pool)
         answered = []
-        print(f"{'':40}{'cold ms':>10}{'p50 ms':>10}{'p95 ms':>10}{'limit':>8}")
+        print(
+            f"{'':40}{'cold ms':>9}{'p50 ms':>9}{'p95 ms':>9}{'limit':>7}"
+            f"{'server CPU':>12}{'ours':>7}"
+        )
         for question in asked:
             found = await ask(pool, question, times=times)
             answered.append(found)
             print(
-                f"{question.name:40}{found.cold_ms:10.1f}{found.p50:10.1f}{found.p95:10.1f}"
-                f"{question.limit_ms:8.0f}{'' if found.in_time else '  too slow'}",
+                f"{question.name:40}{found.cold_ms:9.1f}{found.p50:9.1f}{found.p95:9.1f}"
+                f"{question.limit_ms:7.0f}{found.server_cpu_ms:12.1f}{found.our_cpu_ms:7.1f}"
+                f"{'' if found.in_time else '  too slow'}",
                 flush=True,
             )
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -118,9 +122,9 @@ def _server(reactor: Any, data_dir: Path, *, unsafe_fast: bool) -> EmbeddedServe
     )
 
 
-def _pool(reactor: Any, dsn: str) -> Pool:
+def _pool(reactor: Any, dsn: str, *, size: int = 3) -> Pool:
     log = structlog.get_logger("benchmark")
-    return Pool(dsn=dsn, reactor=reactor, size=3, statement_seconds=_STATEMENT_SECONDS, log=log)
+    return Pool(dsn=dsn, reactor=reactor, size=size, statement_seconds=_STATEMENT_SECONDS, log=log)
 
 
 def _yesterday() -> date:

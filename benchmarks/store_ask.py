@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -60,6 +61,10 @@ class Answered:
     cold_ms: float
     """The first time after the server's start."""
     warm_ms: Sequence[float]
+    server_cpu_ms: float
+    """Of the server's process, the least of the warm runs: what it takes when nobody disturbs."""
+    our_cpu_ms: float
+    """Of this process, likewise."""
 
     @property
     def p50(self) -> float:
@@ -110,13 +115,22 @@ async def questions(pool: Pool) -> Sequence[Question]:
 
 
 async def ask(pool: Pool, question: Question, *, times: int) -> Answered:
-    """Ask it so many times after the first."""
-    took = []
+    """Ask it so many times after the first; the pool has one connection."""
+    ((backend,),) = await _rows(pool, "SELECT pg_backend_pid()")
+    took, served, ours = [], [], []
     for _ in range(times + 1):
-        began = time.perf_counter()
+        before = (time.perf_counter(), _cpu_seconds(backend), time.process_time())
         await pool.transaction(question.ask, read_only=True)
-        took.append((time.perf_counter() - began) * 1000)
-    return Answered(question=question, cold_ms=took[0], warm_ms=took[1:])
+        after = (time.perf_counter(), _cpu_seconds(backend), time.process_time())
+        for found, begun, ended in zip((took, served, ours), before, after, strict=True):
+            found.append((ended - begun) * 1000)
+    return Answered(
+        question=question,
+        cold_ms=took[0],
+        warm_ms=took[1:],
+        server_cpu_ms=min(served[1:]),
+        our_cpu_ms=min(ours[1:]),
+    )
 
 
 async def explain(pool: Pool, question: Question) -> str:
@@ -134,6 +148,14 @@ async def explain(pool: Pool, question: Question) -> str:
         return "\n".join(told)
 
     return await pool.transaction(work, read_only=True)
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return how long a process of this machine has run; 0 where that is not told."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class _Listening:
