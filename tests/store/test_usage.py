@@ -263,17 +263,21 @@ class Percentiles(BridgeTestCase):
     """What is read from a histogram."""
 
     def test_values_are_spread_evenly_within_a_bucket(self) -> None:
-        counts = [0] * (len(UPPER_BOUNDS_MS) + 1)
-        counts[1] = 100  # 125 to 250 ms
+        up_to = [0] + [100] * len(UPPER_BOUNDS_MS)  # all between 125 and 250 ms
 
-        found = percentile(counts, 0.5)
+        self.assertEqual(percentile(up_to, 0.5), 188)
+        self.assertEqual(percentile(up_to, 1.0), 250)
 
-        self.assertEqual(found, 188)
+    def test_values_of_several_buckets(self) -> None:
+        up_to = [50, 50] + [100] * (len(UPPER_BOUNDS_MS) - 1)  # half to 125, half from 250 to 500
+
+        self.assertEqual(percentile(up_to, 0.25), 62)
+        self.assertEqual(percentile(up_to, 0.75), 375)
 
     def test_beyond_the_last_bound_that_is_told(self) -> None:
-        counts = [0] * len(UPPER_BOUNDS_MS) + [3]
+        up_to = [0] * len(UPPER_BOUNDS_MS) + [3]
 
-        self.assertEqual(percentile(counts, 0.95), UPPER_BOUNDS_MS[-1])
+        self.assertEqual(percentile(up_to, 0.95), UPPER_BOUNDS_MS[-1])
 
     def test_of_nothing_there_is_none(self) -> None:
         self.assertIsNone(percentile([0] * 13, 0.5))

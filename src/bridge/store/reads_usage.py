@@ -223,16 +223,15 @@ def check(wanted: Filter) -> None:
         raise InvalidFilter(tuple(problems))
 
 
-def percentile(counts: Sequence[int], share: float) -> int | None:
+def percentile(up_to: Sequence[int], share: float) -> int | None:
     """Return the value below which `share` of what is counted lies, milliseconds.
 
     Within a bucket values are taken to be spread evenly; of the last one its lower bound is told.
 
     Args:
-        counts: of each bucket.
+        up_to: how many are in each bucket and all before it.
         share: from 0 to 1.
     """
-    up_to = list(accumulate(counts))
     wanted = share * up_to[-1]
     if wanted == 0:
         return None
@@ -241,7 +240,8 @@ def percentile(counts: Sequence[int], share: float) -> int | None:
     if bucket == len(UPPER_BOUNDS_MS):
         return lower
     below = up_to[bucket - 1] if bucket else 0
-    return round(lower + (UPPER_BOUNDS_MS[bucket] - lower) * (wanted - below) / counts[bucket])
+    within = (wanted - below) / (up_to[bucket] - below)
+    return round(lower + (UPPER_BOUNDS_MS[bucket] - lower) * within)
 
 
 def _group(by: Sequence[Dimension], key: Row) -> dict[str, Any]:
@@ -257,11 +257,12 @@ def _sums(values: Sequence[int]) -> dict[str, Any]:
     for what in _TIMED:
         sum_ms, *counts = values[at : at + 1 + len(BUCKETS)]
         at += 1 + len(BUCKETS)
+        up_to = tuple(accumulate(counts))
         found[what] = Timing(
-            count=sum(counts),
+            count=up_to[-1],
             sum_ms=sum_ms,
-            p50_ms=percentile(counts, 0.50),
-            p95_ms=percentile(counts, 0.95),
-            p99_ms=percentile(counts, 0.99),
+            p50_ms=percentile(up_to, 0.50),
+            p95_ms=percentile(up_to, 0.95),
+            p99_ms=percentile(up_to, 0.99),
         )
     return found
