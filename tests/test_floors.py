@@ -15,6 +15,7 @@ FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
     **dict.fromkeys(("bedrock", "limits", "siem", "pages", "privacy", "keeping"), 7),
+    **dict.fromkeys(("workers", "part", "storing", "scraping"), 7),
     **dict.fromkeys(("web", "retention"), 6),
     "content_passes": 5,
     "intercept": 5,
@@ -24,7 +25,7 @@ FLOORS = {
     **dict.fromkeys(
         ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
     ),
-    **dict.fromkeys(("deadlines", "listening", "sending"), 1),
+    **dict.fromkeys(("deadlines", "listening", "sending", "systemd"), 1),
     "domain": 0,
 }
 """First name below `bridge` → floor."""
@@ -45,6 +46,8 @@ CONFIGURATION_READERS = frozenset(
         "privacy",
         "keeping",
         "reload",
+        "storing",
+        "workers",
     }
 )
 WALL_CLOCK = frozenset(
@@ -76,7 +79,7 @@ def wrong_imports(room: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
         parts = name.split(".")
         if parts[0] == "twisted" and FLOORS[room] in (0, 2):
             yield line, f"{name} on floor {FLOORS[room]}"
-        if name == "twisted.internet.reactor" and room not in ("service", "cli", "demo"):
+        if name == "twisted.internet.reactor" and room not in ("service", "cli", "demo", "workers"):
             yield line, "the global reactor"
         if parts[0] != "bridge" or len(parts) < 2 or parts[1] not in FLOORS:
             continue
@@ -86,7 +89,7 @@ def wrong_imports(room: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
         if there != room and FLOORS[there] >= FLOORS[room] and FLOORS[room] != 7:
             yield line, f"{name} (floor {FLOORS[there]}) from floor {FLOORS[room]}"
         if FLOORS[room] == 7 and there in ("assembly", "service", "cli") and there != room:
-            allowed = dict.fromkeys(("service", "lifecycle", "reload"), ("assembly",))
+            allowed = dict.fromkeys(("service", "lifecycle", "reload", "workers"), ("assembly",))
             if there not in allowed.get(room, ()):
                 yield line, f"{name} from {room}"
 

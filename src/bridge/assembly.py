@@ -5,12 +5,10 @@ Only this floor reads the settings; everything below gets plain values.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar
 
 import structlog
 from twisted.internet.threads import deferToThreadPool
@@ -21,7 +19,7 @@ from bridge.bodies import BodyMemory
 from bridge.config import options
 from bridge.config.settings import Settings
 from bridge.database import Database
-from bridge.demo.process import DemoProcess
+from bridge.demo.process import DemoAddress, DemoProcess
 from bridge.dialects.chat_completions.dialect import ChatCompletions
 from bridge.dialects.interface import Dialect
 from bridge.dialects.messages.dialect import Messages
@@ -33,13 +31,13 @@ from bridge.intercept.interceptor import Interceptor
 from bridge.journal.appender import Journal, open_journal
 from bridge.journal.files import DiskFiles
 from bridge.keeping import keep_seconds, storage
-from bridge.limits import reading_limits, relay_limits, site_limits
+from bridge.limits import body_memory, reading_limits, relay_limits, site_limits
 from bridge.pages.building import build_pages
 from bridge.pages.tokens import Lifetimes
+from bridge.part import Part
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
-from bridge.policy.keyring import KeyState
-from bridge.policy.stored_objects import Makers, StoredObjects
+from bridge.policy.stored_objects import StoredObjects
 from bridge.privacy import level_rules, redaction_from
 from bridge.recording.levels import LevelsInForce
 from bridge.recording.recorder import Recorder
@@ -49,13 +47,14 @@ from bridge.recording.siem import SiemFollower
 from bridge.recording.structured_log import StructuredLog
 from bridge.recording.writer import Writer
 from bridge.retention import Retention
+from bridge.scraping import scraping
 from bridge.siem import build_siem
 from bridge.status import Status
 from bridge.store.followers import Followers
 from bridge.store.identity import CHANNEL, issued_tokens
-from bridge.store.stored_objects import makers
+from bridge.storing import fsync_of, makers_in
 from bridge.telemetry.logs import LogStreams
-from bridge.telemetry.metrics import Exposition, Metrics
+from bridge.telemetry.metrics import Metrics
 from bridge.upstreams import build_breakers, build_upstreams
 from bridge.version import version_text
 from bridge.web.addresses import ClientAddresses
@@ -75,6 +74,7 @@ DIALECTS: dict[Api, Dialect] = {
     Api.RESPONSES: Responses(),
 }
 _ENDED_TOKENS_SECONDS = 90 * 86400.0
+_WHOLE = Part()
 # How long the holder of an ended token is still told what happened to it.
 
 
@@ -83,6 +83,7 @@ class Bridge:
     """All parts of a bridge, for who starts and stops them in order."""
 
     settings: Settings
+    part: Part
     reactor: Any
     streams: LogStreams
     data_dir: Path
@@ -99,14 +100,22 @@ class Bridge:
     redaction: Redaction | None
     levels: LevelsInForce
     metrics: Metrics
+    status: Status
     gateway: Gateway
     breakers: CircuitBreakers | NoBreakers
-    demo: DemoProcess | None
+    demo: DemoProcess | DemoAddress | None
     site: BridgeSite
     operations: Site
 
 
-def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir: Path) -> Bridge:
+def assemble(
+    settings: Settings,
+    *,
+    reactor: Any,
+    streams: LogStreams,
+    data_dir: Path,
+    part: Part = _WHOLE,
+) -> Bridge:
     """Wire a bridge.
 
     Args:
@@ -114,6 +123,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         reactor: for everything.
         streams: the open logs.
         data_dir: exists, and only we can enter it.
+        part: what the process is among several.
 
     Raises:
         Unavailable: the journal cannot be opened.
@@ -126,6 +136,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         statement_seconds=settings[options.STATEMENT],
         reactor=reactor,
         log=structlog.get_logger("bridge.database"),
+        server=part.server,
     )
     metrics = Metrics(
         names=settings[options.METRICS_NAMES],
@@ -136,17 +147,21 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     writer, retention, scrubbing = storage(settings, reactor, database, root)
     journal = open_journal(
         root=root,
-        fsync=_fsync(settings),
+        fsync=fsync_of(settings),
         max_bytes=settings[options.JOURNAL_MAX_BYTES],
         segment_bytes=settings[options.JOURNAL_SEGMENT_BYTES],
         keep_seconds=keep_seconds(settings),
         reactor=reactor,
         log=structlog.get_logger("bridge.journal"),
-        on_append=writer.notify,
+        on_append=part.appended or writer.notify,
         files=metrics.timed(DiskFiles()),
     )
     scrubbing(journal)
     writer.store_after(journal.on_disk)
+    if part.journals is not None:
+        scrubbing(part.journals)
+        if fsync_of(settings) != "never":
+            writer.force_others_to_disk(journal.directory)
     directory = _directory(settings, reactor, database, data_dir)
     admission = Admission(
         max_concurrency=settings[options.MAX_CONCURRENCY],
@@ -154,12 +169,13 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         max_streams_per_user=settings[options.MAX_STREAMS_PER_USER],
         clock=reactor,
         recording=lambda: journal.accepting,
+        shared=part.shared,
     )
     refusals = Refusals(append=metrics.counting_refusals(journal.append), clock=reactor)
     interceptor = Interceptor(
         clock=reactor, limits=relay_limits(settings), reading_limits=reading_limits(settings)
     )
-    demo = _demo(settings, reactor)
+    demo = part.demo if part.is_worker else _demo(settings, reactor)
     breakers = build_breakers(settings, clock=reactor, metrics=metrics)
     upstreams = build_upstreams(
         settings,
@@ -171,10 +187,10 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
     )
     redaction = redaction_from(settings)
     levels = LevelsInForce(level_rules(settings))
-    stored = StoredObjects(makers=_makers(database))
+    stored = StoredObjects(makers=makers_in(database, part.stored))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
-    memory = BodyMemory(limit_bytes=settings[options.BODY_MEMORY])
+    memory = BodyMemory(limit_bytes=body_memory(settings, part.processes))
     gateway = Gateway(
         upstreams=upstreams,
         dialects=DIALECTS,
@@ -190,7 +206,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         addresses=addresses,
         stored=stored,
     )
-    siem = build_siem(settings, database=database, reactor=reactor)
+    siem = None if part.is_worker else build_siem(settings, database=database, reactor=reactor)
     log = structlog.get_logger("bridge.followers")
     followers = Followers(pool=database, reactor=reactor, log=log)
     status = Status(
@@ -240,24 +256,18 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         ),
     )
 
-    def exposition(accept: str) -> Awaitable[Exposition]:
-        details = status.details()
-        for each in details["providers"]:
-            states = Counter(key["state"] for key in each["keys"])
-            metrics.keys_are(
-                each["name"],
-                valid=states[KeyState.OK],
-                temporary=states[KeyState.COOLING],
-                permanent=states[KeyState.OUT],
-            )
-        scrape = metrics.scrape(details, accept)
-        return deferToThreadPool(reactor, reactor.getThreadPool(), scrape)
-
+    details = status.details
+    if part.together is not None:
+        together = part.together
+        details = lambda: together(status.details())  # noqa: E731
     operations = Operations(
-        details=status.details, not_ready=status.not_ready, metrics=exposition
+        details=details,
+        not_ready=lambda: status.not_ready() or part.not_ready(),
+        metrics=scraping(metrics, details=details, part=part, reactor=reactor),
     ).site()
     return Bridge(
         settings=settings,
+        part=part,
         reactor=reactor,
         streams=streams,
         data_dir=data_dir,
@@ -274,6 +284,7 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
         redaction=redaction,
         levels=levels,
         metrics=metrics,
+        status=status,
         gateway=gateway,
         breakers=breakers,
         demo=demo,
@@ -281,20 +292,11 @@ def assemble(settings: Settings, *, reactor: Any, streams: LogStreams, data_dir:
             resource=Root(gateway=gateway, management=management.app, pages=pages.app),
             gate=RootGate(gateway=gateway),
             memory=memory,
-            limits=site_limits(settings),
+            limits=site_limits(settings, part.processes),
             reactor=reactor,
         ),
         operations=operations,
     )
-
-
-def _fsync(settings: Settings) -> Literal["before_end", "group", "never"]:
-    match settings[options.JOURNAL_FSYNC]:
-        case "group":
-            return "group"
-        case "never":
-            return "never"
-    return "before_end"
 
 
 def _directory(
@@ -318,16 +320,6 @@ def _directory(
         in_thread=in_thread,
         subscribe=lambda callback: database.listen(CHANNEL, callback),
     )
-
-
-def _makers(database: Database) -> Makers:
-    async def found(provider_name: str, object_ids: Collection[str]) -> Mapping[str, UUID]:
-        return await database.transaction(
-            lambda cursor: makers(cursor, provider_name=provider_name, object_ids=object_ids),
-            read_only=True,
-        )
-
-    return found
 
 
 def _recorder(

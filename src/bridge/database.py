@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,8 +22,19 @@ T = TypeVar("T")
 EMBEDDED = "embedded"
 _CONNECTIONS = 8
 # One writes, three follow, the rest answers management; one more listens.
+_FEW_CONNECTIONS = 3
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
+
+
+class Server(Protocol):
+    """A server that is ours, or that somebody tells us of."""
+
+    async def start(self) -> str:
+        """Return the address once it can be connected to."""
+
+    async def stop(self) -> None:
+        """Stop what is ours."""
 
 
 class Database:
@@ -38,6 +49,7 @@ class Database:
         statement_seconds: float,
         reactor: Any,
         log: FilteringBoundLogger,
+        server: Server | None = None,
     ) -> None:
         """Connect to nothing yet.
 
@@ -48,17 +60,22 @@ class Database:
             statement_seconds: limit of one statement.
             reactor: processes, connections and time.
             log: bound logger.
+            server: whom to ask for the address instead; then there is little to do, for which
+                fewer connections suffice.
         """
         self.embedded = address.reveal() == EMBEDDED
         self._address = address
         self._statement_seconds = statement_seconds
         self._reactor = reactor
         self._log = log
-        self._server = (
-            EmbeddedServer(data_dir=data_dir, run_as=run_as, reactor=reactor, log=log)
-            if self.embedded
-            else None
-        )
+        self._size = _CONNECTIONS if server is None else _FEW_CONNECTIONS
+        self._server = server
+        if server is None and self.embedded:
+            self._server = EmbeddedServer(
+                data_dir=data_dir, run_as=run_as, reactor=reactor, log=log
+            )
+        self.address = ""
+        """Where it is, once it could be reached; a secret."""
         self._pool: Pool | None = None
         self._listeners: list[tuple[str, Callable[[], object]]] = []
         self._waiting: Deferred[None] | None = None
@@ -155,7 +172,7 @@ class Database:
         pool = Pool(
             dsn=dsn,
             reactor=self._reactor,
-            size=_CONNECTIONS,
+            size=self._size,
             statement_seconds=self._statement_seconds,
             log=self._log,
         )
@@ -168,6 +185,6 @@ class Database:
         if self._stopping:
             await pool.close()
             return
-        self._pool, self._problem = pool, None
+        self._pool, self._problem, self.address = pool, None, dsn
         for channel, callback in self._listeners:
             pool.listen(channel, callback)

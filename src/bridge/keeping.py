@@ -15,7 +15,7 @@ from bridge.config import options, recording
 from bridge.config.settings import Settings
 from bridge.content_passes import ContentPasses
 from bridge.database import Database
-from bridge.journal.appender import Journal
+from bridge.part import Journals
 from bridge.recording.scrub import scrub
 from bridge.recording.writer import Writer
 from bridge.retention import Retention
@@ -31,14 +31,15 @@ def keep_seconds(settings: Settings) -> float:
 
 def storage(
     settings: Settings, reactor: Any, database: Database, root: Path
-) -> tuple[Writer, Retention, Callable[[Journal], None]]:
-    """Return what stores records and what gives them up, and what wants to know our own journal."""
+) -> tuple[Writer, Retention, Callable[[Journals], None]]:
+    """Return what stores records and what gives them up, and what wants to know the journals."""
     retention: Retention
-    parts: list[Journal] = []
+    parts: list[Journals] = []
 
     async def scrubbed(erased: Mapping[UUID, str]) -> int:
         for journal in parts:
-            journal.begin_anew()
+            if (begun := journal.begin_anew()) is not None:
+                await begun
         # Only what is stored may be written anew.
         await writer.flush()
         return await scrub(

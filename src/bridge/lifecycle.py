@@ -20,6 +20,7 @@ from bridge.auth.bootstrap import FirstStart, bootstrap
 from bridge.config import options
 from bridge.config.settings import Settings
 from bridge.deferreds import limited, run_in_background
+from bridge.demo.process import DemoProcess
 from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
 from bridge.listening import close_port
@@ -104,14 +105,14 @@ class Lifecycle:
             StartFailed: an address cannot be listened on.
         """
         bridge = self._bridge
-        bridge.writer.start()
+        if not bridge.part.is_worker:
+            bridge.writer.start()
         start_upstreams(bridge.gateway.upstreams)
         # Whom the last run knew is served while the database is being started.
         bridge.directory.load_snapshot()
-        for description in bridge.settings[options.LISTEN]:
-            self._ports.append(self._listen("listen", description, bridge.site))
+        self.serve_clients()
         operations = bridge.settings[options.OPERATIONS_LISTEN]
-        if operations:
+        if operations and not bridge.part.is_worker:
             self._operations_ports.append(
                 self._listen("operations_listen", operations, bridge.operations)
             )
@@ -119,6 +120,23 @@ class Lifecycle:
             each.start(now=False)
         bridge.directory.changed.append(self._revoke)
         self._bringing_up = run_in_background("start", self._bring_up())
+
+    def serve_clients(self) -> None:
+        """Listen on the addresses for clients.
+
+        Raises:
+            StartFailed: one of them cannot be listened on.
+        """
+        for description in self._bridge.settings[options.LISTEN]:
+            self._ports.append(self._listen("listen", description, self._bridge.site))
+
+    async def clients_served(self) -> None:
+        """Come back when clients are served, which is at once where they are served here."""
+
+    async def drain_clients(self) -> None:
+        """Close the addresses for clients, and let running answers end."""
+        await self._stop_listening(self._ports)
+        await self._drain()
 
     def reload(self, settings: Settings) -> Reloaded:
         """Put a changed configuration in force, without dropping a stream."""
@@ -136,13 +154,12 @@ class Lifecycle:
         self._stopping = True
         bridge.admission.draining = bridge.site.draining = True
         _log.info("stopping", running=bridge.interceptor.running)
-        await self._stop_listening(self._ports)
-        await self._drain()
+        await self.drain_clients()
         await self._stop_listening(self._operations_ports)
         for each in self._periodic:
             await _step("stop periodic work", each.stop(), bridge.reactor)
         bridge.refusals.close()
-        if bridge.database.connected:
+        if bridge.database.connected and not bridge.part.is_worker:
             await _step("store the last records", bridge.writer.flush(), bridge.reactor)
         for name, work in (
             ("stop the writer", bridge.writer.stop()),
@@ -155,7 +172,7 @@ class Lifecycle:
             await _step(name, work, bridge.reactor)
         if bridge.siem is not None:
             await _step("stop telling the SIEM", bridge.siem.stop(), bridge.reactor)
-        if bridge.demo is not None:
+        if isinstance(bridge.demo, DemoProcess):
             await _step("stop the demo provider", bridge.demo.stop(), bridge.reactor)
         await _step(
             "stop the database", bridge.database.stop(), bridge.reactor, _DATABASE_STOP_SECONDS
@@ -169,24 +186,31 @@ class Lifecycle:
             await bridge.database.start()
             if self._stopping:
                 return
-            first = await self._first_start()
+            first = None if bridge.part.is_worker else await self._first_start()
             await bridge.directory.start()
+            if not bridge.part.is_worker:
+                self._begin_work()
+            await self.clients_served()
         except CancelledError:
             raise
         except (StoreError, OSError) as error:
             if not self._stopping:
                 self._on_failure(StartFailed(_sentence(error)))
             return
+        _collect_rarely()
+        self._on_ready(first)
+
+    def _begin_work(self) -> None:
+        """Do what one process does for all."""
+        bridge = self._bridge
         bridge.writer.notify()
         bridge.followers.start()
         bridge.retention.start()
         if bridge.siem is not None:
             bridge.siem.start()
-        _collect_rarely()
-        self._on_ready(first)
 
     async def _start_demo(self) -> None:
-        if self._bridge.demo is None:
+        if not isinstance(self._bridge.demo, DemoProcess):
             return
         try:
             await self._bridge.demo.start()
@@ -209,12 +233,14 @@ class Lifecycle:
             bridge.journal.append(first.records)
         return first
 
-    def _listen(self, option: str, description: str, factory: Any) -> IListeningPort:
+    def _listen(
+        self, option: str, description: str, factory: Any, reactor: Any = None
+    ) -> IListeningPort:
+        """Listen; `reactor` is what ports are asked of, None for ours."""
         found: list[Any] = []
         try:
-            serverFromString(self._bridge.reactor, description).listen(factory).addBoth(
-                found.append
-            )
+            endpoint = serverFromString(reactor or self._bridge.reactor, description)
+            endpoint.listen(factory).addBoth(found.append)
         except (ValueError, TypeError, OSError, ImportError) as error:
             msg = f"{option}: {description!r} is not an address to listen on: {error}."
             raise StartFailed(msg) from error

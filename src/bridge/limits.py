@@ -32,14 +32,27 @@ def reading_limits(settings: Settings) -> ReadingLimits:
     )
 
 
-def site_limits(settings: Settings) -> SiteLimits:
-    """Return the limits of clients' connections."""
+def body_memory(settings: Settings, processes: int) -> int:
+    """Return the bytes that one of so many processes has for bodies: room for one at least."""
+    if processes == 1:
+        return settings[options.BODY_MEMORY]
+    return max(settings[options.BODY_MEMORY] // processes, settings[options.MAX_BODY])
+
+
+def site_limits(settings: Settings, processes: int) -> SiteLimits:
+    """Return the limits of clients' connections, of which a process gets its share."""
     behind_proxy = settings[options.BEHIND_PROXY] or settings[options.TRUSTED_PROXIES]
     return SiteLimits(
         request_header_seconds=settings[options.REQUEST_HEADER],
         request_body_idle_seconds=settings[options.REQUEST_BODY_IDLE],
         header_bytes=settings[options.HEADER_BYTES],
-        connections=settings[options.CONNECTIONS],
+        connections=_share(settings[options.CONNECTIONS], processes),
         # All of a proxy's connections come from one address.
-        connections_per_address=0 if behind_proxy else settings[options.CONNECTIONS_PER_ADDRESS],
+        connections_per_address=(
+            0 if behind_proxy else _share(settings[options.CONNECTIONS_PER_ADDRESS], processes)
+        ),
     )
+
+
+def _share(limit: int, processes: int) -> int:
+    return -(-limit // processes)

@@ -6,6 +6,7 @@ import ctypes
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,20 +19,22 @@ HANDSHAKE_SECONDS = 0.1
 """For clients whose connection the kernel is just making; twice a long way round the world."""
 _TURNS = 6
 """Twisted accepts some twenty connections more in each turn than in the one before."""
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_ATTACH_REUSEPORT_CBPF = 26, 51
 # Linux's, which Python's socket module does not name.
-_LOAD_BYTE, _JUMP_IF_BIT, _RETURN = 0x30, 0x45, 0x06
+_LOAD_BYTE, _LOAD_HALF, _RETURN = 0x30, 0x28, 0x06
+_SHIFT_RIGHT, _MODULO, _JUMP, _JUMP_IF_BIT, _JUMP_IF_EQUAL = 0x74, 0x94, 0x05, 0x45, 0x15
 _FLAGS_OFFSET, _SYN = 13, 0x02
-_NO_SYN = b"".join(
-    struct.pack("HBBI", *instruction)
-    for instruction in (
-        (_LOAD_BYTE, 0, 0, _FLAGS_OFFSET),
-        (_JUMP_IF_BIT, 0, 1, _SYN),
-        (_RETURN, 0, 0, 0),
-        (_RETURN, 0, 0, 0xFFFFFFFF),
-    )
+_NETWORK_HEADER = -0x100000
+_HEADER_BYTES_4, _HEADER_BYTES_6 = 20, 40
+_NO_SYN = (
+    (_LOAD_BYTE, 0, 0, _FLAGS_OFFSET),
+    (_JUMP_IF_BIT, 0, 1, _SYN),
+    (_RETURN, 0, 0, 0),
+    (_RETURN, 0, 0, -1),
 )
-"""A filter (classic BPF) that drops a TCP segment which begins a connection, and nothing else."""
+"""Drops a TCP segment that begins a connection, and nothing else."""
+
+Instructions = tuple[tuple[int, int, int, int], ...]
 
 
 async def close_port(port: IListeningPort, reactor: Any) -> None:
@@ -44,7 +47,8 @@ async def close_port(port: IListeningPort, reactor: Any) -> None:
     who comes meanwhile is not answered, knocks again a second later, and is refused.
     """
     if IReadDescriptor.providedBy(port):
-        if _let_nobody_in(getattr(port, "socket", None)):
+        listening = getattr(port, "socket", None)
+        if isinstance(listening, socket.socket) and let_nobody_in(listening):
             await deferLater(reactor, HANDSHAKE_SECONDS)
         for _ in range(_TURNS):
             port.doRead()
@@ -55,16 +59,51 @@ async def close_port(port: IListeningPort, reactor: Any) -> None:
         await stopping
 
 
-def _let_nobody_in(listening: Any) -> bool:
+def let_nobody_in(listening: socket.socket) -> bool:
     """Have the kernel ignore who begins to connect; whether that is so now."""
-    if sys.platform != "linux" or not isinstance(listening, socket.socket):
+    return _attach(listening, _SO_ATTACH_FILTER, _NO_SYN)
+
+
+def take_turns(listening: socket.socket, chosen: Sequence[int]) -> bool:
+    """Have the kernel give new connections to some of a group of sockets; whether that is so now.
+
+    Which of them gets a connection is decided by the client's port, half of it: Linux gives a
+    client every other port for its connections to one address.
+
+    Args:
+        listening: any one of the sockets of an address (SO_REUSEPORT).
+        chosen: numbers of those that are to get connections, in the order of their opening.
+    """
+    choice: list[tuple[int, int, int, int]] = []
+    for n, number in enumerate(chosen):
+        choice += [(_JUMP_IF_EQUAL, 0, 1, n), (_RETURN, 0, 0, number)]
+    by_port = (
+        (_LOAD_BYTE, 0, 0, _NETWORK_HEADER),
+        (_SHIFT_RIGHT, 0, 0, 4),
+        (_JUMP_IF_EQUAL, 0, 2, 4),
+        (_LOAD_HALF, 0, 0, _NETWORK_HEADER + _HEADER_BYTES_4),
+        (_JUMP, 0, 0, 1),
+        (_LOAD_HALF, 0, 0, _NETWORK_HEADER + _HEADER_BYTES_6),
+        (_SHIFT_RIGHT, 0, 0, 1),
+        (_MODULO, 0, 0, len(chosen)),
+        *choice,
+        (_RETURN, 0, 0, chosen[0]),
+    )
+    return _attach(listening, _SO_ATTACH_REUSEPORT_CBPF, by_port)
+
+
+def _attach(listening: socket.socket, option: int, instructions: Instructions) -> bool:
+    """Give the kernel a program (classic BPF) for a TCP socket; false where there is no such."""
+    if sys.platform != "linux" or listening.family not in (socket.AF_INET, socket.AF_INET6):
         return False
-    if listening.family not in (socket.AF_INET, socket.AF_INET6):
-        return False
-    instructions = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
-    program = struct.pack("HL", len(_NO_SYN) // 8, ctypes.addressof(instructions))
+    code = b"".join(
+        struct.pack("HBBI", operation, if_true, if_false, value & 0xFFFFFFFF)
+        for operation, if_true, if_false, value in instructions
+    )
+    memory = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HL", len(instructions), ctypes.addressof(memory))
     try:
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        listening.setsockopt(socket.SOL_SOCKET, option, program)
     except OSError:
-        return False  # a kernel that has no filters; the moment between two calls remains
+        return False
     return True

@@ -105,6 +105,11 @@ class Retention:
         since = self._reactor.seconds() - self._decided_at
         return self._cutoff + timedelta(seconds=min(max(since, 0.0), PASS_SECONDS))
 
+    def follow(self, cutoff: datetime | None) -> None:
+        """Take over what the process that makes the passes has decided."""
+        self._cutoff = cutoff
+        self._decided_at = self._reactor.seconds()
+
     async def pass_once(self) -> None:
         """Make one pass.
 

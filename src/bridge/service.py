@@ -24,13 +24,17 @@ from bridge.config.flags import CONFIG_FLAG, flag_table, normalise_arguments
 from bridge.config.load import load
 from bridge.config.settings import ConfigErrors, Settings
 from bridge.config.sources import CONFIG_VARIABLE
+from bridge.deferreds import run_in_background
 from bridge.domain.errors import BridgeError
 from bridge.lifecycle import Lifecycle, StartFailed, reload_on_hangup
 from bridge.reload import Reloaded
 from bridge.reload_outcome import ReloadOutcome, write_outcome
+from bridge.systemd import Systemd
 from bridge.telemetry.logs import LogStreams, configure
 from bridge.telemetry.streams import LogTargetError
 from bridge.welcome import Welcome, welcome_text
+from bridge.workers.parent import Started, parent_of_workers
+from bridge.workers.supervisor import Supervisor
 
 DAEMON_LOG = "aibridge.log"
 """In data_dir: where a daemon, which has no terminal, writes unless told otherwise."""
@@ -101,6 +105,8 @@ def makeService(parsed: Options) -> BridgeService:  # twistd's name
         read=read,
         in_foreground=bool(parent.get("nodaemon", True)),
         config=parsed[CONFIG_FLAG] or "",
+        path=str(path or ""),
+        flags=parsed.given,
     )
 
 
@@ -116,6 +122,8 @@ class BridgeService(Service):
         read: Callable[[], Settings],
         in_foreground: bool,
         config: str,
+        path: str = "",
+        flags: Mapping[str, str] | None = None,
     ) -> None:
         """Get ready to run; opens the logs, because twistd takes them before it goes on.
 
@@ -124,6 +132,8 @@ class BridgeService(Service):
             read: reads them anew, for SIGHUP; raises ConfigErrors.
             in_foreground: whether there is a terminal to talk to.
             config: the file that a flag named, as it was written; "" for none.
+            path: where it is; "" for none.
+            flags: what the command line says besides.
         """
         from twisted.internet import reactor
 
@@ -132,6 +142,12 @@ class BridgeService(Service):
         self._read = read
         self._in_foreground = in_foreground
         self._config = config
+        self._path = path
+        self._flags = flags or {}
+        self._directory = os.getcwd()  # noqa: PTH109  # a text is wanted
+        self._systemd = Systemd(os.environ, reactor=reactor)
+        self._workers: Supervisor | None = None
+        self._human = ""
         # A daemon changes its directory and loses its terminal: nothing may depend on either.
         self._data_dir = settings[options.DATA_DIR].absolute()
         self._shown_data_dir = settings[options.DATA_DIR]
@@ -151,15 +167,7 @@ class BridgeService(Service):
         for warning in self._settings.warnings:
             _log.warning("configuration", warning=warning)
         try:
-            bridge = assemble(
-                self._settings,
-                reactor=self._reactor,
-                streams=self._streams,
-                data_dir=self._data_dir,
-            )
-            self._lifecycle = Lifecycle(
-                bridge=bridge, on_ready=self._ready, on_failure=self._failed
-            )
+            self._lifecycle = self._assembled()
             self._lifecycle.start()
         except (StartFailed, BridgeError, OSError) as error:
             _log.error("start failed", reason=str(error))
@@ -174,9 +182,37 @@ class BridgeService(Service):
     def stopService(self) -> Deferred[None] | None:
         """Stop everything in order; twistd waits for it."""
         super().stopService()
+        self._systemd.stopping("answers under way may end")
         if self._lifecycle is None:
             return None
-        return Deferred.fromCoroutine(self._lifecycle.stop())
+        stopped = Deferred.fromCoroutine(self._lifecycle.stop())
+        return stopped.addCallback(lambda _: self._systemd.close())
+
+    def _assembled(self) -> Lifecycle:
+        """Wire this process: the whole bridge, or the parent of workers."""
+        count = self._settings[options.WORKERS]
+        if count and self._settings[options.ENABLED]:
+            self._lifecycle, self._workers = parent_of_workers(
+                self._settings,
+                processes=count,
+                reactor=self._reactor,
+                streams=self._streams,
+                data_dir=self._data_dir,
+                started=Started(
+                    directory=self._directory,
+                    config=self._path,
+                    flags=self._flags,
+                    log_human=self._human,
+                    environ=os.environ,
+                ),
+                on_ready=self._ready,
+                on_failure=self._failed,
+            )
+            return self._lifecycle
+        bridge = assemble(
+            self._settings, reactor=self._reactor, streams=self._streams, data_dir=self._data_dir
+        )
+        return Lifecycle(bridge=bridge, on_ready=self._ready, on_failure=self._failed)
 
     def _open_logs(self) -> LogStreams:
         human = self._settings[options.LOG_HUMAN]
@@ -185,6 +221,7 @@ class BridgeService(Service):
             self._data_dir.chmod(_PRIVATE)
             if human is None:
                 human = "/dev/stderr" if self._in_foreground else str(self._data_dir / DAEMON_LOG)
+            self._human = human
             return configure(
                 log_human=human,
                 log_json=self._settings[options.LOG_JSON],
@@ -205,6 +242,7 @@ class BridgeService(Service):
         scheme, address = self._lifecycle.addresses[0]
         where = _url(scheme, address)
         _log.info("ready", address=where)
+        self._systemd.ready(f"serves {where}")
         if not self._in_foreground:
             return
         text = welcome_text(
@@ -233,6 +271,13 @@ class BridgeService(Service):
     def _reload(self) -> None:
         """Open log files anew and take over what may change while running."""
         self._streams.reopen()
+        self._systemd.reloading()
+        try:
+            self._read_again()
+        finally:
+            self._systemd.ready("the configuration was read again")
+
+    def _read_again(self) -> None:
         if self._lifecycle is None:
             return  # it has just been read
         try:
@@ -250,7 +295,16 @@ class BridgeService(Service):
             providers=list(done.providers),
             after_a_restart=list(done.waiting),
         )
-        self._tell_reload((), done)
+        if self._workers is None:
+            self._tell_reload((), done)
+        else:
+            run_in_background("reload the workers", self._reload_workers(self._workers, done))
+
+    async def _reload_workers(self, workers: Supervisor, done: Reloaded) -> None:
+        problems = await workers.reload()
+        if problems:
+            _log.error("configuration not reloaded by all workers", problems=problems)
+        self._tell_reload(problems, done)
 
     def _tell_reload(self, problems: Sequence[str], done: Reloaded | None = None) -> None:
         """Leave word for the command line of what a reload came to."""

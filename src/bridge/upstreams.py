@@ -11,7 +11,7 @@ import structlog
 
 from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
-from bridge.demo.process import DemoProcess
+from bridge.demo.process import DemoAddress, DemoProcess
 from bridge.domain.clock import Clock
 from bridge.intercept.attempts import Place
 from bridge.policy.breaker import (
@@ -46,7 +46,7 @@ def build_upstreams(
     *,
     reactor: Any,
     data_dir: Path,
-    demo: DemoProcess | None,
+    demo: DemoProcess | DemoAddress | None,
     breakers: CircuitBreakers | NoBreakers,
     metrics: Metrics,
 ) -> tuple[Upstream, ...]:
@@ -151,7 +151,7 @@ def _places(
     *,
     reactor: Any,
     data_dir: Path,
-    demo: DemoProcess | None,
+    demo: DemoProcess | DemoAddress | None,
     breakers: CircuitBreakers | NoBreakers,
     metrics: Metrics,
 ) -> dict[str, Place]:
@@ -192,7 +192,9 @@ def _places(
     return found
 
 
-def provider_from(settings: ProviderSettings, demo: DemoProcess | None = None) -> Provider:
+def provider_from(
+    settings: ProviderSettings, demo: DemoProcess | DemoAddress | None = None
+) -> Provider:
     """Return the provider of one entry that asks with keys.
 
     Raises:

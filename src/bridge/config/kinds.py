@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -96,6 +97,22 @@ def whole(minimum: int = 0) -> Kind[int]:
         return _at_least(int(text), minimum, str(minimum))
 
     return Kind(name="whole number", parse=parse, show=str, accepts=(int, str))
+
+
+def processes(most: int) -> Kind[int]:
+    """Return the kind of numbers of processes; `auto` is read as the processors we may use."""
+    plain = whole()
+
+    def parse(text: str) -> int:
+        if text.strip().lower() == "auto":
+            return min(len(os.sched_getaffinity(0)), most)
+        count = plain.parse(text)
+        if count > most:
+            msg = f"must not be more than {most}"
+            raise ValueError(msg)
+        return count
+
+    return Kind(name="whole number | auto", parse=parse, show=str, accepts=(int, str))
 
 
 def duration(*, zero: str = "") -> Kind[float]:

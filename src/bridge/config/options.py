@@ -20,6 +20,7 @@ from bridge.config.kinds import (
     duration,
     header_names,
     networks,
+    processes,
     size,
     whole,
 )
@@ -53,6 +54,11 @@ DATABASE_ADDRESS = Option(
 RUN_AS = Option(
     path="run_as", kind=TEXT, default="", empty=True,
     doc='System user of the embedded database when started as root; "" picks postgres or nobody.',
+)
+WORKERS = Option(
+    path="workers", kind=processes(64), default=0,
+    doc="Processes that serve clients, for one that does the rest; auto is one for each "
+    "processor, 0 is a single process for everything.",
 )
 BEHIND_PROXY = Option(
     path="behind_proxy", kind=BOOLEAN, default=False,

@@ -65,6 +65,15 @@ class Tail:
             self._fd = -1
         self._ahead = b""
 
+    def sync(self) -> None:
+        """Force what is in the file to disk, whoever has written it; waits for the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+
     def read(self, *, max_records: int, piece_bytes: int = PIECE_BYTES) -> Batch:
         """Return the next whole lines: at most `max_records`, from at most one piece of file."""
         lines: list[JournalLine] = []

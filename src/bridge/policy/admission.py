@@ -10,6 +10,7 @@ from uuid import UUID
 from bridge.domain.clock import Clock
 from bridge.domain.errors import Overloaded, RateLimited, Unavailable
 from bridge.domain.identity import Actor
+from bridge.policy.shared_limits import SharedLimits, Total
 
 _MAX_BUCKETS = 10_000
 _RETRY_AFTER_SECONDS = 5.0
@@ -51,6 +52,7 @@ class Admission:
         clock: Clock,
         recording: Callable[[], bool],
         max_streams_per_user: int = 0,
+        shared: SharedLimits | None = None,
     ) -> None:
         """Admit within limits.
 
@@ -60,7 +62,9 @@ class Admission:
             clock: gives the time.
             recording: whether the journal takes records.
             max_streams_per_user: requests at a time for each user; 0 is no limit.
+            shared: what other processes count, whose requests these limits hold for as well.
         """
+        self._shared = shared
         self._max_concurrency = max_concurrency
         self._rate_limit = rate_limit
         self._max_streams_per_user = max_streams_per_user
@@ -105,9 +109,9 @@ class Admission:
                 "The bridge cannot write its records at the moment, so it takes no requests.",
                 retry_after=_RETRY_AFTER_SECONDS,
             )
-        if self._max_concurrency and self.in_flight >= self._max_concurrency:
+        if self._max_concurrency and (serving := self._serving()) >= self._max_concurrency:
             raise Overloaded(
-                f"The bridge already serves {self.in_flight} requests, as many as it may "
+                f"The bridge already serves {serving} requests, as many as it may "
                 "(max_concurrency).",
                 retry_after=1.0,
             )
@@ -115,23 +119,44 @@ class Admission:
             self._require_place(actor.id)
             # Last, so that who is refused for something else has not spent anything.
             self._spend(actor.id)
-            self._under_way[actor.id] = self._under_way.get(actor.id, 0) + 1
-        self.in_flight += 1
+            self._count(actor.id, self._under_way.get(actor.id, 0) + 1)
+        self._serve(self.in_flight + 1)
         return Ticket(self._release, actor.id if counted else None)
 
     def _release(self, user: UUID | None) -> None:
-        self.in_flight -= 1
-        if user is None:
-            return
-        left = self._under_way[user] - 1
-        if left:
-            self._under_way[user] = left
+        self._serve(self.in_flight - 1)
+        if user is not None:
+            self._count(user, self._under_way[user] - 1)
+
+    def _serving(self) -> int:
+        if self._shared is None:
+            return self.in_flight
+        return int(self._shared.total(Total.REQUESTS))
+
+    def _serve(self, count: int) -> None:
+        self.in_flight = count
+        if self._shared is not None:
+            self._shared.set_total(Total.REQUESTS, count)
+
+    def _count(self, user: UUID, count: int) -> None:
+        if count:
+            self._under_way[user] = count
         else:
             del self._under_way[user]
+        if self._shared is not None and self._max_streams_per_user:
+            self._shared.set_under_way(user.int, count)
+
+    def _of(self, user: UUID) -> int:
+        """Return how many requests of `user` are under way."""
+        own = self._under_way.get(user, 0)
+        if self._shared is None:
+            return own
+        everywhere = self._shared.under_way(user.int)
+        return own if everywhere is None else everywhere
 
     def _require_place(self, user: UUID) -> None:
         limit = self._max_streams_per_user
-        if limit and self._under_way.get(user, 0) >= limit:
+        if limit and self._of(user) >= limit:
             raise RateLimited(
                 f"Your requests under way are limited to {limit} at a time "
                 "(max_streams_per_user); try again when one has ended.",
@@ -143,6 +168,12 @@ class Admission:
         if not rate:
             return
         now = self._clock.seconds()
+        if self._shared is not None:
+            wait = self._shared.spend(user.int, rate=rate, now=now)
+            if wait is not None:
+                if wait:
+                    raise self._too_often(wait)
+                return
         bucket = self._buckets.pop(user, None) or _Bucket(rate, now)
         # A clock that was set back refills nothing.
         passed = max(0.0, now - bucket.at)
@@ -152,9 +183,12 @@ class Admission:
         if len(self._buckets) > _MAX_BUCKETS:
             self._buckets.popitem(last=False)
         if bucket.left < 1.0:
-            raise RateLimited(
-                f"Your requests are limited to {self._rate_limit} a second, all your tokens "
-                "together (rate_limit).",
-                retry_after=(1.0 - bucket.left) / rate,
-            )
+            raise self._too_often((1.0 - bucket.left) / rate)
         bucket.left -= 1.0
+
+    def _too_often(self, seconds: float) -> RateLimited:
+        return RateLimited(
+            f"Your requests are limited to {self._rate_limit} a second, all your tokens "
+            "together (rate_limit).",
+            retry_after=seconds,
+        )

@@ -129,6 +129,7 @@ class Writer:
         self._flushes: list[_Flush] = []
         self._outdated = 0
         self._on_disk: Callable[[], Deferred[None]] | None = None
+        self._own: Path | None = None
 
     def store_after(self, on_disk: Callable[[], Deferred[None]]) -> None:
         """Store nothing that a power cut could still take from the journal.
@@ -139,6 +140,10 @@ class Writer:
             on_disk: fires when what this process has appended is on disk.
         """
         self._on_disk = on_disk
+
+    def force_others_to_disk(self, own: Path) -> None:
+        """Likewise of what other processes that live append; `own` is this one's directory."""
+        self._own = own
 
     def start(self) -> None:
         """Start to follow and to store."""
@@ -261,7 +266,7 @@ class Writer:
             self._put_aside(damaged, name, damaged.reason)
         lines = self._current(batch.lines)
         if lines:
-            await self._forced_to_disk()
+            await self._forced_to_disk(followed)
             await self._batches.store(
                 lines, lambda line, reason: self._put_aside(line, name, reason)
             )
@@ -275,12 +280,15 @@ class Writer:
                 self._log.error("checkpoint not written", journal=name, error=str(e))
             self._unsaved = f"the journal's checkpoint cannot be written: {e.strerror}"
 
-    async def _forced_to_disk(self) -> None:
+    async def _forced_to_disk(self, followed: Followed) -> None:
         if self._on_disk is None:
             return
         try:
-            await self._on_disk()
-        except Unavailable:
+            if self._own is None or followed.directory == self._own:
+                await self._on_disk()
+            else:
+                await self._own_thread(followed.tail.sync)
+        except (Unavailable, OSError):
             return  # a disk that fails is no place to wait for: the store is the safer one now
 
     def _current(self, lines: tuple[JournalLine, ...]) -> tuple[JournalLine, ...]:

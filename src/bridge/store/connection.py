@@ -227,7 +227,7 @@ class _Wire(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no t
 
     on_lost: Callable[[], None] | None = None
 
-    def doRead(self) -> None:  # noqa: N802
+    def doRead(self) -> None:
         try:
             super().doRead()
         except psycopg2.Error:

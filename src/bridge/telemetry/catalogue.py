@@ -331,6 +331,13 @@ PROVIDERS = _gauge(
     "Always 1; status is enabled or disabled.",
     "provider_name", "provider_type", "status", most=200,
 )
+WORKERS = _gauge(
+    "workers", "Worker processes by state: starting, ready, not_ready or stopping; none without.",
+    "state", most=5,
+)
+WORKER_RESTARTS = _counter(
+    "worker_restarts_total", "Worker processes that ended unasked and were replaced."
+)
 LOG_LINES_LOST = _counter("log_lines_lost_total", "Log lines that could not be written.")
 
 # fmt: on

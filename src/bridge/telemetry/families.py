@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric as Exposed
 from prometheus_client.utils import floatToGoString
 
 from bridge.telemetry.catalogue import MOST_VALUES, OPEN, OTHER, UNKNOWN, USER, Kind, Metric, Names
+from bridge.telemetry.counts import FamilyCounts
 
 MAX_VALUE = 100
 """Characters of a label's value."""
@@ -163,6 +164,29 @@ class Family:
             buckets = list(zip(limits, map(float, accumulate(tuple(found.counts))), strict=True))
             histograms.add_metric(values, buckets, found.total)
         return histograms
+
+    def counts(self) -> FamilyCounts:
+        """Return all numbers, for another process."""
+        return FamilyCounts(
+            self.metric.name,
+            [(values, cell.value) for values, cell in self._cells.items()],
+            [(values, list(d.counts), d.total) for values, d in self._distributions.items()],
+        )
+
+    def add(self, counts: FamilyCounts) -> None:
+        """Add what another has counted; of gauges, the greatest value counts."""
+        for values, value in counts.cells:
+            cell = self.cell(values)
+            if self.metric.kind is Kind.GAUGE:
+                cell.value = max(cell.value, value)
+            else:
+                cell.value += value
+        for values, buckets, total in counts.distributions:
+            distribution = self.distribution(values)
+            distribution.counts = [
+                mine + theirs for mine, theirs in zip(distribution.counts, buckets, strict=True)
+            ]
+            distribution.total += total
 
     def _touch(self, values: Values) -> None:
         if self.metric.kind is Kind.HISTOGRAM:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_client.metrics_core import Metric as Exposed
 from bridge.domain.interception import Interception
 from bridge.telemetry import catalogue
 from bridge.telemetry.catalogue import OTHER, Metric, Names
+from bridge.telemetry.counts import Counts
 from bridge.telemetry.families import Values, Vocabulary, cleaned, exposed_gauge
 
 Details = Mapping[str, Any]
@@ -29,6 +31,11 @@ def _providers(details: Details, _: float) -> Mapping[Values, float]:
         (cleaned(each["name"]), cleaned(each["type"]), "enabled"): 1.0
         for each in details["providers"]
     }
+
+
+def _workers(details: Details, _: float) -> Mapping[Values, float]:
+    states = Counter((cleaned(each["state"]),) for each in details.get("workers", ()))
+    return {state: float(count) for state, count in states.items()}
 
 
 _READINGS: Mapping[Metric, Reading] = {
@@ -57,6 +64,8 @@ _READINGS: Mapping[Metric, Reading] = {
     catalogue.TOKENS_KNOWN: lambda d, _: d["tokens"]["known"],
     catalogue.TOKENS_AGE: lambda d, now: _age(d["tokens"]["confirmed_at"], now),
     catalogue.PROVIDERS: _providers,
+    catalogue.WORKERS: _workers,
+    catalogue.WORKER_RESTARTS: lambda d, _: d.get("worker_restarts"),
     catalogue.LOG_LINES_LOST: lambda d, _: d["logs"]["lines_lost"],
 }
 
@@ -88,8 +97,13 @@ class UnderWay:
         self._running: Mapping[Values, float] = {}
         self._streams: Mapping[Values, float] = {}
 
-    def read(self, interceptions: Iterable[Interception]) -> Iterable[Exposed]:
-        """Return the gauges; a model that no finished record names yet is OTHER."""
+    def count(
+        self, interceptions: Iterable[Interception]
+    ) -> tuple[Mapping[Values, float], Mapping[Values, float]]:
+        """Return how many are under way, and how many of them are streams; nought for the past.
+
+        A model that no finished record names yet is OTHER.
+        """
         words = self._words
         running = dict.fromkeys(self._running, 0.0)
         streams = dict.fromkeys(self._streams, 0.0)
@@ -101,12 +115,29 @@ class UnderWay:
             streams[(provider,)] = streams.get((provider,), 0.0) + each.streaming
         self._running = bounded(catalogue.INFLIGHT, running)
         self._streams = bounded(catalogue.STREAMS, streams)
-        yield exposed_gauge(
-            f"{self._names}_{catalogue.INFLIGHT.name}", catalogue.INFLIGHT, self._running
-        )
-        yield exposed_gauge(
-            f"{self._names}_{catalogue.STREAMS.name}", catalogue.STREAMS, self._streams
-        )
+        return self._running, self._streams
+
+    def read(
+        self, interceptions: Iterable[Interception], others: Sequence[Counts] = ()
+    ) -> Iterable[Exposed]:
+        """Return the gauges, of this process and of others together."""
+        running, streams = map(dict, self.count(interceptions))
+        for each in others:
+            _add(running, each.inflight)
+            _add(streams, each.streams)
+        if others:
+            self._running = bounded(catalogue.INFLIGHT, running)
+            self._streams = bounded(catalogue.STREAMS, streams)
+        for metric, values in (
+            (catalogue.INFLIGHT, self._running),
+            (catalogue.STREAMS, self._streams),
+        ):
+            yield exposed_gauge(f"{self._names}_{metric.name}", metric, values)
+
+
+def _add(values: dict[Values, float], more: Iterable[tuple[Values, float]]) -> None:
+    for labels, value in more:
+        values[labels] = values.get(labels, 0.0) + value
 
 
 def bounded(metric: Metric, values: Mapping[Values, float]) -> Mapping[Values, float]:

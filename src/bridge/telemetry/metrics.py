@@ -21,13 +21,19 @@ from bridge.domain.clock import Clock
 from bridge.domain.interception import Interception, Traffic
 from bridge.domain.records import AuditRecorded, Record
 from bridge.telemetry import catalogue
-from bridge.telemetry.catalogue import Metric, Names
+from bridge.telemetry.catalogue import Kind, Metric, Names
+from bridge.telemetry.counts import Counts
 from bridge.telemetry.families import Vocabulary
 from bridge.telemetry.gauges import READ, UnderWay, readings
 from bridge.telemetry.lanes import Families, Lanes
 from bridge.telemetry.tally import Counted, Tally
 
 _BREAKER = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+
+_ONE_PROCESS = frozenset(
+    {catalogue.STARTED, catalogue.RELOADED, catalogue.RELOAD_SUCCEEDED, catalogue.KEYS}
+)
+"""What a process says of itself, or of all: nothing to add up."""
 
 _log = structlog.get_logger("bridge.metrics")
 
@@ -68,6 +74,7 @@ class Metrics:
             clock: gives the time.
         """
         self._names = Names(names)
+        self._user_label = user_label
         self._clock = clock
         self._words = Vocabulary()
         self._families = Families(names=self._names, user_label=user_label, read=READ)
@@ -172,12 +179,32 @@ class Metrics:
         if succeeded:
             self._families.set(catalogue.RELOAD_SUCCEEDED, to=now)
 
-    def scrape(self, details: Mapping[str, Any], accept: str) -> Callable[[], Exposition]:
+    def counts(self) -> Counts:
+        """Return everything that is counted and under way here, for another process."""
+        running, streams = self._under_way.count([each.interception for each in self._live])
+        return Counts(
+            families=[
+                family.counts()
+                for metric, family in self._families.all.items()
+                if metric not in _ONE_PROCESS
+            ],
+            inflight=list(running.items()),
+            streams=list(streams.items()),
+        )
+
+    def add(self, counts: Counts) -> None:
+        """Go on counting for a process that is gone; what it had under way is not."""
+        _add(self._families, counts, gauges=False)
+
+    def scrape(
+        self, details: Mapping[str, Any], accept: str, others: Sequence[Counts] = ()
+    ) -> Callable[[], Exposition]:
         """Read what must be read now; the rest, which takes long, is done by what is returned.
 
         Args:
             details: what `/status` shows.
             accept: the request's header.
+            others: what other processes have counted, which is added.
 
         Returns:
             Makes the exposition, on any thread.
@@ -185,12 +212,17 @@ class Metrics:
         now, names = self._clock.seconds(), self._names
         gauges = [
             *readings(details, names=names, now=now),
-            *self._under_way.read([each.interception for each in self._live]),
+            *self._under_way.read([each.interception for each in self._live], others),
         ]
+        families = self._families
+        if others:
+            families = Families(names=names, user_label=self._user_label, read=READ)
+            everything = [family.counts() for family in self._families.all.values()]
+            _add(families, Counts(families=everything, inflight=[], streams=[]), *others)
         encode, content_type = choose_encoder(accept)
 
         def exposition() -> Exposition:
-            scraped = _Scraped(self._families, gauges)
+            scraped = _Scraped(families, gauges)
             return Exposition(content_type=content_type, body=encode(scraped))
 
         return exposition
@@ -242,6 +274,19 @@ class _TimedFiles:
         began = self._clock.seconds()
         self._sync(fd)
         self._observe(max(0.0, self._clock.seconds() - began))
+
+
+def _add(families: Families, *several: Counts, gauges: bool = True) -> None:
+    known = {
+        metric.name: family
+        for metric, family in families.all.items()
+        if gauges or metric.kind is not Kind.GAUGE
+    }
+    for counts in several:
+        for each in counts.families:
+            family = known.get(each.name)
+            if family is not None:
+                family.add(each)
 
 
 def _exception(what: object) -> BaseException | None:

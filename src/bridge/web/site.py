@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -41,6 +42,8 @@ class BridgeSite(Site):
         self.gate = gate
         self.memory = memory
         self.connections = 0
+        self.counted: Callable[[int], object] = lambda _: None
+        """Told of the number of connections whenever that changes."""
         self.draining = False
         """Set when the process is about to stop: each connection ends with its next answer."""
         self._limits = limits
@@ -63,6 +66,7 @@ class BridgeSite(Site):
             return None
         self.connections += 1
         self._by_address[address] += 1
+        self.counted(self.connections)
         return BridgeChannel(self, self._limits, self.reactor)
 
     def date(self) -> bytes:
@@ -81,6 +85,7 @@ class BridgeSite(Site):
     def disconnected(self, address: str) -> None:
         """Count a connection out."""
         self.connections -= 1
+        self.counted(self.connections)
         self._by_address[address] -= 1
         if self._by_address[address] <= 0:
             del self._by_address[address]
