@@ -16,6 +16,7 @@ from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
 from bridge.web.management_audit import audit_endpoint
 from bridge.web.management_export import ExportEndpoints
+from bridge.web.management_holds import holds_endpoint
 from bridge.web.management_interceptions import InterceptionEndpoints, Transactions
 from bridge.web.management_search import SearchEndpoints
 from bridge.web.management_sessions import SessionEndpoints
@@ -63,7 +64,7 @@ class Management:
             *SearchEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *ExportEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
         )
-        self.endpoints += (audit_endpoint(pool), self._described())
+        self.endpoints += (audit_endpoint(pool), holds_endpoint(pool), self._described())
         serve(self.app, self.access, self.endpoints, PREFIXES)
 
     @cached_property
