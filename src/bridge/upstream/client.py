@@ -130,7 +130,10 @@ class UpstreamClient:
             proxy=proxy,
         )
         self._connections = Connections(
-            endpoint=self._origin.endpoint, clock=reactor, keepalive_seconds=keepalive_seconds
+            endpoint=self._origin.endpoint,
+            clock=reactor,
+            keepalive_seconds=keepalive_seconds,
+            answered=self._origin.answered,
         )
 
     async def send(self, outgoing: Outgoing, wait_for: WaitFor | None = None) -> Response:

@@ -40,11 +40,11 @@ class Connection(HTTP11ClientProtocol):
     _responseDeferred: Any  # noqa: N815 - Twisted's name
     _transportProxy: Any  # noqa: N815 - Twisted's name
 
-    def __init__(self, free: Callable[[Connection], None], lost: Callable[[Connection], None]):
-        """Call `free` when something else may be asked, `lost` when nothing may any more."""
+    def __init__(self, pool: Connections) -> None:
+        """Belong to `pool`."""
         super().__init__()
-        self._free = free
-        self._lost_by = lost
+        self._pool = pool
+        self._is_new = True
         self._send: Callable[[bytes], None]
 
     def connectionMade(self) -> None:
@@ -75,7 +75,7 @@ class Connection(HTTP11ClientProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell whoever waits for an answer, and the pool."""
         super().connectionLost(reason)
-        self._lost_by(self)
+        self._pool.lost(self)
 
     def _abandon(self, _: Deferred[Any]) -> None:
         """Close, and tell nobody: who waited is told that it is cancelled."""
@@ -89,12 +89,15 @@ class Connection(HTTP11ClientProtocol):
         self._state = "QUIESCENT"
         if self._parser is None:
             return  # the connection is lost
+        if self._is_new:
+            self._is_new = False
+            self._pool.answered(self.transport)
         if rest or self._parser.closes or not self._currentRequest.persistent:
             # What comes unasked might be taken for the next answer.
             self._giveUp(_OVER)
             return
         self.transport.resumeProducing()
-        self._free(self)  # before whoever has the answer asks again
+        self._pool.keep(self)  # before whoever has the answer asks again
         self._disconnectParser(_OVER)
 
 
@@ -102,10 +105,23 @@ class Connections:
     """Makes connections to one endpoint, and keeps those that nobody uses."""
 
     def __init__(
-        self, *, endpoint: IStreamClientEndpoint, clock: IReactorTime, keepalive_seconds: float
+        self,
+        *,
+        endpoint: IStreamClientEndpoint,
+        clock: IReactorTime,
+        keepalive_seconds: float,
+        answered: Callable[[Any], None],
     ) -> None:
-        """Connect to `endpoint`; keep unused ones for `keepalive_seconds`, 0 keeps none."""
+        """Make connections.
+
+        Args:
+            endpoint: where to.
+            clock: for the time that unused ones are kept.
+            keepalive_seconds: how long that is; 0 keeps none.
+            answered: told of each new connection's transport when its first answer has come.
+        """
         self._endpoint = endpoint
+        self.answered = answered
         self._idle: dict[Connection, int] = {}
         self._deadlines = Deadlines(clock, keepalive_seconds)
         self._closed = False
@@ -124,7 +140,7 @@ class Connections:
 
     def new(self) -> Deferred[Connection]:
         """Fire with a connection that has just been made."""
-        factory = Factory.forProtocol(partial(Connection, self._keep, self._forget))
+        factory = Factory.forProtocol(partial(Connection, self))
         factory.noisy = False
         made: Any = self._endpoint.connect(factory)
         connecting: Deferred[Connection] = made
@@ -142,7 +158,8 @@ class Connections:
         for each in closing:
             await each
 
-    def _keep(self, connection: Connection) -> None:
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection until somebody asks for one."""
         if self._closed:
             connection.transport.loseConnection()
             return
@@ -150,11 +167,12 @@ class Connections:
             self._drop(next(iter(self._idle)))
         self._idle[connection] = self._deadlines.begin(partial(self._drop, connection))
 
-    def _drop(self, connection: Connection) -> None:
-        self._forget(connection)
-        connection.transport.loseConnection()
-
-    def _forget(self, connection: Connection) -> None:
+    def lost(self, connection: Connection) -> None:
+        """Keep a connection no more."""
         wait = self._idle.pop(connection, None)
         if wait is not None:
             self._deadlines.end(wait)
+
+    def _drop(self, connection: Connection) -> None:
+        self.lost(connection)
+        connection.transport.loseConnection()

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from bridge.deferreds import limited
 from bridge.upstream.proxy import Proxy
-from bridge.upstream.trust import SecuredEndpoint
+from bridge.upstream.trust import Resuming, SecuredEndpoint
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
@@ -41,6 +41,7 @@ class Origin:
             connect_seconds: limit for all of a connection.
             proxy: through which https is spoken, unless it says otherwise.
         """
+        self._resuming: Resuming | None = None
         parts = URI.fromBytes(f"{url}/".encode("ascii"))
         host, port = parts.host.decode("ascii"), parts.port
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
@@ -51,7 +52,8 @@ class Origin:
                 endpoint = proxy.endpoint(
                     host, port, reactor=reactor, connect_seconds=connect_seconds
                 )
-            endpoint = wrapClientTLS(tls.creatorForNetloc(parts.host, port), endpoint)
+            resuming = self._resuming = Resuming(tls.creatorForNetloc(parts.host, port))
+            endpoint = wrapClientTLS(resuming, endpoint)
             endpoint = SecuredEndpoint(endpoint, host=host)
         self.endpoint: IStreamClientEndpoint = _LimitedEndpoint(
             endpoint, reactor=reactor, seconds=connect_seconds
@@ -61,6 +63,11 @@ class Origin:
         is_default = _DEFAULT_PORTS.get(parts.scheme) == port
         self.host = (name if is_default else f"{name}:{port}").encode("ascii")
         """Value of the Host header."""
+
+    def answered(self, transport: Any) -> None:
+        """Note that the first answer has come over a new connection."""
+        if self._resuming is not None:
+            self._resuming.remember(transport.getHandle())
 
 
 @implementer(IStreamClientEndpoint)

@@ -93,6 +93,32 @@ class _AlsoTrusting:
         return connection
 
 
+@implementer(IOpenSSLClientConnectionCreator)
+class Resuming:
+    """Makes TLS connections to one host that take up the session of an earlier one.
+
+    The host's certificate was checked when that session began, by the same rules, and is still
+    asked for its name; the server says how long a session may be taken up, and may refuse to.
+    """
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
+        """Have `creator` make the connections."""
+        self._creator = creator
+        self._session: SSL.Session | None = None
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803 - the interface's
+        """Return a TLS connection that offers the session."""
+        made: Any = self._creator.clientConnectionForTLS(tlsProtocol)
+        connection: SSL.Connection = made
+        if self._session is not None:
+            connection.set_session(self._session)
+        return connection
+
+    def remember(self, connection: SSL.Connection) -> None:
+        """Keep the session of a connection over which something has come: then it is known."""
+        self._session = connection.get_session() or self._session
+
+
 @implementer(IStreamClientEndpoint)
 class SecuredEndpoint:
     """An endpoint whose connections have their TLS handshake behind them."""
