@@ -7,9 +7,11 @@ long that took. With --data-dir the database stays there, and a later run asks t
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,15 +21,19 @@ import structlog
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from benchmarks.store_ask import ask, explain, questions
+from benchmarks.store_ask import ask, cpu_seconds, explain, questions
 from benchmarks.store_fill import Size, derive, fill
 from bridge.store.embedded.server import EmbeddedServer
+from bridge.store.export import Export, Format
+from bridge.store.filters import parse
 from bridge.store.migrations import migrate
 from bridge.store.partitions import stored_days
 from bridge.store.pool import Pool
+from bridge.store.rows import many
 
 RESULTS = Path(__file__).parent / "results"
 _STATEMENT_SECONDS = 30.0
+_EXPORTED = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,6 +92,7 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
                 f"{'' if found.in_time else '  too slow'}",
                 flush=True,
             )
+        await _export(pool)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         RESULTS.mkdir(exist_ok=True)
         plans = RESULTS / f"store-{moment}.txt"
@@ -93,6 +100,34 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
         print(f"plans: {plans}")
     finally:
         await pool.close()
+
+
+async def _export(pool: Pool) -> None:
+    """Export for a while, and print how fast that was and what it took."""
+    ((backend,),) = await pool.transaction(
+        lambda cursor: many(cursor, "SELECT pg_backend_pid()"), read_only=True
+    )
+    served = cpu_seconds(backend)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    began = time.monotonic()
+    rows = length = 0
+    export = Export(parse(""), format=Format.JSONL, visible_to=None, cutoff=None)
+    while rows < _EXPORTED:
+        page = await pool.transaction(export.next, read_only=True)
+        if page is None:
+            break
+        rows += page.rows
+        length += len(page.text)
+    seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    ours = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    served = cpu_seconds(backend) - served
+    print(
+        f"export: {rows} interceptions, {rows / seconds:.0f}/s, {length / seconds / 1e6:.0f} MB/s; "
+        f"processor for 1000: {served / rows * 1e6:.0f} ms of the server, "
+        f"{ours / rows * 1e6:.0f} ms of this process, "
+        f"which grew by {(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
+    )
 
 
 async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:

@@ -119,9 +119,9 @@ async def ask(pool: Pool, question: Question, *, times: int) -> Answered:
     ((backend,),) = await _rows(pool, "SELECT pg_backend_pid()")
     took, served, ours = [], [], []
     for _ in range(times + 1):
-        before = (time.perf_counter(), _cpu_seconds(backend), time.process_time())
+        before = (time.perf_counter(), cpu_seconds(backend), time.process_time())
         await pool.transaction(question.ask, read_only=True)
-        after = (time.perf_counter(), _cpu_seconds(backend), time.process_time())
+        after = (time.perf_counter(), cpu_seconds(backend), time.process_time())
         for found, begun, ended in zip((took, served, ours), before, after, strict=True):
             found.append((ended - begun) * 1000)
     return Answered(
@@ -131,6 +131,14 @@ async def ask(pool: Pool, question: Question, *, times: int) -> Answered:
         server_cpu_ms=min(served[1:]),
         our_cpu_ms=min(ours[1:]),
     )
+
+
+def cpu_seconds(process: int) -> float:
+    """Return how long a process of this machine has run; 0 where that is not told."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 async def explain(pool: Pool, question: Question) -> str:
@@ -148,14 +156,6 @@ async def explain(pool: Pool, question: Question) -> str:
         return "\n".join(told)
 
     return await pool.transaction(work, read_only=True)
-
-
-def _cpu_seconds(process: int) -> float:
-    """Return how long a process of this machine has run; 0 where that is not told."""
-    try:
-        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
 
 
 class _Listening:
