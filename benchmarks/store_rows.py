@@ -81,15 +81,19 @@ WITH drawn AS (
            {_IDENTIFIER.format(at="at", n="g::text")} AS id,
            CASE WHEN g % {{rare_every}} = 7 THEN (g / {{rare_every}}) END AS rare
     FROM drawn
+), asked AS (
+    SELECT *, {_one_of("{users}", _draw("session", 13), 2.0)} AS user_n FROM placed
+), equipped AS (
+    -- A user has two clients, and three models of which one is used now and then only.
+    SELECT *, {_one_of("{clients}", _draw("user_n * 16 + session % 2", 14), 2.0)} AS client_n,
+           {_one_of("{models}", _draw("user_n * 16 + CASE WHEN g % 5 = 0 THEN 2 ELSE session % 2 END", 16), 2.0)}
+               AS model_n
+    FROM asked
 ), told AS (
-    SELECT *, {_one_of("{users}", _draw("session", 13), 2.0)} AS user_n,
-           {_one_of("{clients}", _draw("session", 14), 2.0)} AS client_n,
-           {_one_of("{providers}", _draw("session", 15), 2.0)} AS provider_n,
-           {_one_of("{models}", f"CASE WHEN g % 5 = 0 THEN {_draw('g', 16)} ELSE {_draw('session', 16)} END", 2.0)}
-               AS model_n,
+    SELECT *, {_one_of("{providers}", _draw("client_n * 2 + user_n % 2", 15), 2.0)} AS provider_n,
            row_number() OVER (PARTITION BY session ORDER BY g) AS position,
            {_draw("g", 17)} AS fate, {_draw("g", 18)} AS pace
-    FROM placed
+    FROM equipped
 )
 SELECT g, at, id, session, user_n, client_n, provider_n, model_n, rare, fate,
        (200 * exp(pace * 5))::bigint AS duration_ms,

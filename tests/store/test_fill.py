@@ -53,6 +53,8 @@ class FillTests(StoreTestCase):
             await self.count("SELECT sum(interceptions)::int FROM aibridge_usage_daily"), COUNT
         )
         self.assertEqual(await self.count(f"{rows}session_marks"), 0)
+        # What a user uses changes little, so usage is far less than what it sums up.
+        self.assertLess(await self.count(f"{rows}usage_daily"), COUNT // 3)
 
     async def test_sizes_are_uneven_and_rare_values_are_rare(self) -> None:
         size = Size(interceptions=COUNT, days=3, users=50)
