@@ -7,6 +7,7 @@
 # make loss   kills, stops and fills up everything under load, and counts what is lost (an hour;
 #             make loss SCENARIOS="a c" LOSS_REQUESTS=1000 LOSS_RATE=40 LOSS_SEED=7)
 # make soak   puts the bridge under load for half an hour, and says whether anything grew
+# make fuzz   runs hypothesis on everything that reads what others wrote, ten minutes for each target
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
 # make bench-store
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients faults loss soak lint bench bench-store bench-peers requirements clean
+.PHONY: run test test-clients faults loss soak fuzz lint bench bench-store bench-peers requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -50,6 +51,12 @@ SOAK_RATE ?= 40
 
 soak: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --rate $(SOAK_RATE)
+
+FUZZ_SECONDS ?= 600
+TARGETS ?=
+
+fuzz: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check
