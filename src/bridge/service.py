@@ -242,7 +242,7 @@ class BridgeService(Service):
         scheme, address = self._lifecycle.addresses[0]
         where = _url(scheme, address)
         _log.info("ready", address=where)
-        self._systemd.ready(f"serves {where}")
+        self._systemd.status(f"serves {where}")
         if not self._in_foreground:
             return
         text = welcome_text(
@@ -271,15 +271,9 @@ class BridgeService(Service):
     def _reload(self) -> None:
         """Open log files anew and take over what may change while running."""
         self._streams.reopen()
-        self._systemd.reloading()
-        try:
-            self._read_again()
-        finally:
-            self._systemd.ready("the configuration was read again")
-
-    def _read_again(self) -> None:
         if self._lifecycle is None:
             return  # it has just been read
+        self._systemd.reloading()
         try:
             settings = self._read()
             done = self._lifecycle.reload(settings)
@@ -322,6 +316,7 @@ class BridgeService(Service):
             )
         except OSError as error:
             _log.warning("outcome of the reload not written", reason=str(error))
+        self._systemd.ready("the configuration was read")
         if bridge is not None:
             bridge.reloaded(succeeded=not problems)
 

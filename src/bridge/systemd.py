@@ -35,6 +35,10 @@ class Systemd:
         if self._path and self._watchdog_seconds and not self._watchdog.running:
             self._watchdog.start(self._watchdog_seconds / 2)
 
+    def status(self, status: str) -> None:
+        """Say in a sentence how it is."""
+        self._tell(f"STATUS={status}")
+
     def reloading(self) -> None:
         """Say that the configuration is being read; `ready` ends it."""
         moment = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000

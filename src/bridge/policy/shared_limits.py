@@ -132,6 +132,7 @@ class SharedLimits:
             return None
         # A clock that was set back refills nothing, and takes no longer than an empty second.
         until = min(max(self._numbers[at + _SPENT_UNTIL], now), now + 1.0)
+        self._numbers[at + _SPENT_UNTIL] = until
         too_early: float = until + 1.0 / rate - (now + 1.0)
         if too_early > 1e-6:
             return too_early
