@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bridge.cli.main import aibridge
 from tests.acceptance.running import Shared
-from tests.support.bridge_process import BridgeProcess, eventually
+from tests.support.bridge_process import ROOT, BridgeProcess, eventually
 from tests.support.fakes import unused_port
 
 NASTY = "nasty \x1b]0;owned\x07 \x9b31m \u202e gnp.exe \u200b\r\n=1+1"
@@ -299,3 +302,69 @@ class ExportTests(CommandLineCase):
             _, err = self.remote("export", *options, expected=2)
 
             self.assertNotIn("Traceback", err)
+
+
+class TailTests(CommandLineCase):
+    def follow(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, *_COMMAND, "tail", *arguments],
+            cwd=ROOT,
+            env=self.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - one thread
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def line(self, process: subprocess.Popen[bytes]) -> str:
+        """Return the next line that it prints."""
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], (), (), 30.0)
+        self.assertTrue(ready, "nothing was printed")
+        found = b""
+        while not found.endswith(b"\n"):
+            piece = os.read(process.stdout.fileno(), 1)
+            self.assertTrue(piece, "it has ended")
+            found += piece
+        return found.decode()
+
+    def shows(self, session: str, **environment: str) -> None:
+        """See what was there in the order of its ending, then a new request, and end it."""
+        for _ in range(3):
+            self.ask("former", session=session)
+        eventually(lambda: len(self.listed(session)) == 3, seconds=30.0, what="three records")
+        process = self.follow(*("--json", "--since", "1h", "--session-id", session), **environment)
+
+        former = [json.loads(self.line(process)) for _ in range(3)]
+        self.ask(NASTY + " of the tail", session=session)
+        text = self.line(process)
+        process.send_signal(signal.SIGINT)
+
+        self.assertEqual(
+            [each["ended_at"] for each in former], sorted(each["ended_at"] for each in former)
+        )
+        self.assertEqual(json.loads(text)["user_prompts"][0]["prompt"], NASTY + " of the tail")
+        self.assertTrue(text[:-1].isprintable())
+        self.assertEqual(process.wait(30.0), 130)
+
+    def test_a_new_request_is_shown_from_the_database(self) -> None:
+        self.shows("direct")
+
+    def test_a_new_request_is_shown_over_the_api(self) -> None:
+        self.shows("api", AIBRIDGE_URL=self.url(), AIBRIDGE_TOKEN=self.bridge.token("admin"))
+
+    def test_people_get_a_line_without_escapes(self) -> None:
+        process = self.follow("--since", "1h", "--session-id", "two")
+
+        line = self.line(process)
+
+        self.assertIn("demo/demo-tool", line)
+        self.assertIn("owned", line)
+        self.assertTrue(line[:-1].isprintable())
+
+
+def _interruptible() -> None:
+    """Take SIGINT, which a shell has its background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
