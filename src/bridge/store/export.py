@@ -18,7 +18,7 @@ from bridge.store.export_sql import CSV_HEADER, CSV_LINES, JSON_LINES
 from bridge.store.filters import Filter
 from bridge.store.partitions import day_literal, stored_days, uuid_array
 from bridge.store.reads import conditions_for, days_of
-from bridge.store.rows import Row, many
+from bridge.store.rows import Row, many, one
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 8 << 20
@@ -111,14 +111,15 @@ class Export:
             found = _bounded(await many(cursor, sql, params))
             if found:
                 ids = [row[0] for row in found]
-                lines = await self._lines(cursor, day, ids)
+                text = await self._text(cursor, day, ids)
                 self._after = UUID(str(ids[-1]))
-                return Page(text="".join(lines), rows=len(lines), last_id=self._after)
+                return Page(text=text, rows=len(ids), last_id=self._after)
         return None
 
-    async def _lines(self, cursor: Cursor, day: date, ids: Sequence[UUID]) -> list[str]:
+    async def _text(self, cursor: Cursor, day: date, ids: Sequence[UUID]) -> str:
         sql = _LINES[self._format].format(day=day_literal(day))
-        return [row[0] for row in await many(cursor, sql, {"ids": uuid_array(ids)})]
+        (text,) = await one(cursor, sql, {"ids": uuid_array(ids)})
+        return text or ""  # they may have been erased meanwhile
 
 
 def _bounded(rows: Sequence[Row]) -> Sequence[Row]:

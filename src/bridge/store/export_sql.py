@@ -29,7 +29,6 @@ _DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
 _EXPRESSIONS = {
     "initiator": "json_build_object('id', i.initiator_id, 'username', i.username)",
     "status": f"coalesce(i.status, '{RUNNING}')",
-    **{name: f"coalesce({name}.found, '[]')::json" for name in _DETAILS},
 }
 
 
@@ -53,12 +52,18 @@ LEFT JOIN (
 _MEMBERS = ", ".join(
     f'{_EXPRESSIONS.get(name, f"i.{name}")} AS "{name}"'
     for name in InterceptionWithLegs.__struct_fields__
+    if name not in _DETAILS
+)
+# Put together as text: as json they would be parsed once more.
+_WITH_DETAILS = " || ".join(
+    f"""',"{name}":' || coalesce({name}.found, '[]')""" for name in _DETAILS
 )
 JSON_LINES = f"""
-SELECT row_to_json((SELECT x FROM (SELECT {_MEMBERS}) x))::text || E'\\n'
+SELECT string_agg(
+    left(row_to_json((SELECT x FROM (SELECT {_MEMBERS}) x))::text, -1)
+    || {_WITH_DETAILS} || '}}}}' || chr(10), '' ORDER BY i.id)
 FROM aibridge_interceptions i {"".join(map(_joined, _DETAILS))}
 WHERE i.day = {{day}} AND i.id = ANY(%(ids)s::uuid[])
-ORDER BY i.id
 """  # noqa: S608  # constants only
 
 
@@ -143,8 +148,7 @@ _PROMPTS = _summed(
 )
 _FIELDS = " || ',' || ".join(expression for _, expression in _COLUMNS)
 CSV_LINES = f"""
-SELECT {_FIELDS} || E'\\r\\n'
+SELECT string_agg({_FIELDS} || E'\\r\\n', '' ORDER BY i.id)
 FROM aibridge_interceptions i {_TOKENS} {_TOOLS} {_THOUGHTS} {_PROMPTS}
 WHERE i.day = {{day}} AND i.id = ANY(%(ids)s::uuid[])
-ORDER BY i.id
 """  # noqa: S608  # constants only
