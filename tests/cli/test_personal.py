@@ -165,6 +165,18 @@ class EraseTests(PersonalCase):
         await scrub(root=self.root, pool=self.pool, erased={ALICE: erased.pseudonym}, in_thread=now)
         self.assertNotIn("zebra", self.on_disk())
 
+    async def test_journal_of_a_process_that_is_gone_is_scrubbed_to_its_end(self) -> None:
+        """Nobody will begin another segment there."""
+        journal = new_journal(self.root, self.clock)
+        append_all(journal, [*self.whole(), *self.his()])
+        await self.write_all()
+        await journal.close()
+
+        await self.erase()
+
+        self.assertNotIn("zebra", self.on_disk())
+        self.assertIn("giraffe", self.on_disk())
+
     async def test_records_that_are_not_stored_yet_arrive_blank(self) -> None:
         """Erased while they wait in the journal."""
         journal = new_journal(self.root, self.clock)

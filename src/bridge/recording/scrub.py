@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,6 +22,7 @@ from bridge.journal.directory import (
     segment_path,
     segment_size,
     segments,
+    try_claim,
 )
 from bridge.journal.files import open_private
 from bridge.journal.format import JournalLine
@@ -78,22 +79,37 @@ async def scrub(
     """
     count = 0
     for directory in directories(root):
-        _tidy(directory)
-        stored = load_checkpoint(directory)
-        for number in segments(directory)[:-1]:
-            end = (number, segment_size(directory, number))
-            if end > (stored.segment, stored.offset):
-                break
-            found = await in_thread(lambda d=directory, n=number: _interceptions(d, n))  # type: ignore[misc]
-            mine = await _of_erased(pool, found)
-            if mine:
-                at_end = number == stored.segment
-                count += await in_thread(
-                    lambda d=directory, n=number, m=mine, e=at_end: _rewrite(  # type: ignore[misc]
-                        d, n, m, read_to_end=e
-                    )
-                )
+        # Of a process that is gone the newest segment is finished too, as long as nobody takes it.
+        claim = try_claim(directory)
+        try:
+            numbers = segments(directory) if claim is not None else segments(directory)[:-1]
+            count += await _scrub_segments(directory, numbers, pool, in_thread)
+        finally:
+            if claim is not None:
+                claim.release()
     return count + await _scrub_quarantine(root, pool, erased)
+
+
+async def _scrub_segments(
+    directory: Path, numbers: Sequence[int], pool: Transactions, in_thread: InThread
+) -> int:
+    """Scrub those of `numbers` that are stored to their end; return how many lines that were."""
+    _tidy(directory)
+    count = 0
+    stored = load_checkpoint(directory)
+    for number in numbers:
+        if (number, segment_size(directory, number)) > (stored.segment, stored.offset):
+            break
+        found = await in_thread(lambda n=number: _interceptions(directory, n))  # type: ignore[misc]
+        mine = await _of_erased(pool, found)
+        if mine:
+            at_end = number == stored.segment
+            count += await in_thread(
+                lambda n=number, m=mine, e=at_end: _rewrite(  # type: ignore[misc]
+                    directory, n, m, read_to_end=e
+                )
+            )
+    return count
 
 
 def _tidy(directory: Path) -> None:
