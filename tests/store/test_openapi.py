@@ -36,6 +36,14 @@ class DescriptionTests(SessionsCase):
             )
             self.assertIn("400", operation["responses"])
 
+    async def test_parameters_of_a_form_may_be_left_empty(self) -> None:
+        _, found = await self.get(f"{API}/openapi.json")
+
+        for path in found["paths"].values():
+            for each in path["get"]["parameters"]:
+                if each["in"] == "query":
+                    self.assertNotIn("format", each["schema"], each)
+
     async def test_both_prefixes_serve_the_same(self) -> None:
         _, one = await self.get(f"{API}/openapi.json")
         _, other = await self.get("/api/v2/ai-gateway/openapi.json")

@@ -105,10 +105,13 @@ def _any(kind: type) -> dict[str, object]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, object]:
+    schema = dict(parameter.schema)
+    if parameter.where == "query" and "format" in schema:
+        schema = {"anyOf": [schema, {"const": ""}]}  # nothing is as if it had not been given
     return {
         "name": parameter.name,
         "in": parameter.where,
         "description": parameter.description,
         "required": parameter.where == "path",
-        "schema": dict(parameter.schema),
+        "schema": schema,
     }
