@@ -247,7 +247,7 @@ def assemble(
         refusals=refusals,
         details=status.details,
         cutoff=retention.cutoff,
-        clock=reactor,
+        reactor=reactor,
         addresses=addresses,
         behind_proxy=bool(settings[options.BEHIND_PROXY] or trusted),
         lifetimes=Lifetimes(

@@ -12,6 +12,7 @@ from bridge.domain.records import (
     InterceptionStarted,
     ModelThoughtRecorded,
     Record,
+    ToolResultBrought,
     ToolUsageRecorded,
 )
 from tests.store.journalled import ALICE, BOB, Maker
@@ -78,7 +79,14 @@ class Company:
         """Add an interception; `tools` are (name, arguments), `tokens` in, out, read, written."""
         at = self.now - timedelta(minutes=minutes_ago)
         start = self.maker.started(
-            at, **{"initiator_id": PEOPLE[who], "username": who, "prompt": prompt, **members}
+            at,
+            **{
+                "initiator_id": PEOPLE[who],
+                "username": who,
+                "prompt": prompt,
+                "tool_results": [],
+                **members,
+            },
         )
         self.records.append(start)
         for n, content in enumerate(thoughts, 1):
@@ -139,6 +147,12 @@ class Company:
         )
 
 
+def brought(call: str, content: str | None, *, size_bytes: int | None = None) -> ToolResultBrought:
+    """Return what a tool gave back."""
+    size = size_bytes if size_bytes is not None else len((content or "").encode())
+    return ToolResultBrought(tool_call_id=call, size_bytes=size, is_error=None, content=content)
+
+
 def company(now: datetime | None = None) -> Company:
     """Return a company with a day of work behind it, and one hostile model."""
     made = Company(now)
@@ -187,6 +201,7 @@ def company(now: datetime | None = None) -> Company:
         ],
         tokens=(310, 842, 18_420, 900),
         correlating_tool_call_id=made.call_id(first),
+        tool_results=[brought(made.call_id(first), None, size_bytes=4_210)],
         **session,
     )
     made.request(
@@ -195,6 +210,19 @@ def company(now: datetime | None = None) -> Company:
         thoughts=["The tests pass. I will sum up what changed."],
         tokens=(120, 260, 19_320, 400),
         correlating_tool_call_id=made.call_id(second, 2),
+        tool_results=[
+            brought(made.call_id(second, 1), "The file was changed."),
+            brought(made.call_id(second, 2), "14 passed in 0.21s\n src/cart.py | 7 ++---"),
+        ],
+        **session,
+    )
+    agent = {"agent_id": "a0f3", "agent_kind": "collab_spawn", "request_user_agent": "claude-cli"}
+    made.request(
+        minutes_ago=39,
+        prompt="Look through the tests for other places that compare floats.",
+        tools=[("Grep", {"pattern": "assertAlmostEqual", "path": "tests"})],
+        tokens=(2_400, 120, 0, 9_000),
+        metadata=agent,
         **session,
     )
     made.request(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.domain.errors import RateLimited
 from bridge.pages.charts import HEIGHT, WIDTH, Series, lines, stacked
 from bridge.pages.commands import curl, segment
-from bridge.pages.guards import ATTEMPTS, Attempts, local_path
+from bridge.pages.guards import ATTEMPTS, Attempts, Cookies, local_path
 from bridge.pages.searching import whole_search
 from bridge.pages.templating import duration, number, short, size
 from bridge.pages.visible import visible
@@ -35,7 +35,7 @@ class VisibleTests(BridgeTestCase):
                 self.assertNotIn(unicodedata.bidirectional(shown[1]), ("RLO", "LRO", "RLE", "RLI"))
 
     def test_what_is_spelt_out(self) -> None:
-        self.assertEqual(visible("\x1b[0m\x7f"), "␛[0m␡")
+        self.assertEqual(visible("\x1b[0m\x7f"), "⟦U+001B⟧[0m⟦U+007F⟧")
         self.assertEqual(visible("\u202ecod.exe"), "⟦U+202E⟧cod.exe")
         self.assertEqual(visible("\U000e0041"), "⟦U+E0041⟧")
 
@@ -50,7 +50,7 @@ class VisibleTests(BridgeTestCase):
             self.assertEqual(visible(text), text)
 
     def test_line_ends_of_other_systems_are_line_ends(self) -> None:
-        self.assertEqual(visible("a\r\nb\rc"), "a\nb␍c")
+        self.assertEqual(visible("a\r\nb\rc"), "a\nb⟦U+000D⟧c")
 
 
 class SearchTests(BridgeTestCase):
@@ -132,6 +132,53 @@ class NumberTests(BridgeTestCase):
         self.assertEqual([duration(ms) for ms in (0, 950, 1500, 61_000, 7_260_000)],
                          ["0 ms", "950 ms", "1.5 s", "1 min 1 s", "2 h 1 min"])  # fmt: skip
         self.assertEqual([size(n) for n in (12, 2048, 3 * 1024**2)], ["12 B", "2.0 KiB", "3.0 MiB"])
+
+
+class Asked:
+    """As much of a request as cookies look at."""
+
+    def __init__(self, *, tls: bool = False, cookies: str = "", **headers: str) -> None:
+        self.tls = tls
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.cookies = dict(each.split("=", 1) for each in cookies.split("; ") if each)
+
+    def isSecure(self) -> bool:  # as Twisted calls it
+        return self.tls
+
+    def getHeader(self, name: bytes) -> bytes | None:
+        value = self.headers.get(name.decode())
+        return value.encode() if value is not None else None
+
+    def getCookie(self, name: bytes) -> bytes | None:
+        value = self.cookies.get(name.decode())
+        return value.encode() if value is not None else None
+
+
+class CookieTests(BridgeTestCase):
+    def test_over_tls_a_cookie_is_bound_to_the_host_and_secure(self) -> None:
+        for cookies, request in (
+            (Cookies(behind_proxy=False), Asked(tls=True)),
+            (Cookies(behind_proxy=True), Asked()),
+            (Cookies(behind_proxy=True), Asked(x_forwarded_proto="https")),
+        ):
+            self.assertEqual(
+                cookies.new_session(request, "v"),
+                b"__Host-aibridge=v; Path=/; HttpOnly; SameSite=Strict; Secure",
+            )
+
+    def test_what_a_stranger_says_about_tls_is_not_believed(self) -> None:
+        cookies = Cookies(behind_proxy=False)
+
+        self.assertFalse(cookies.secure(Asked(x_forwarded_proto="https")))
+        self.assertFalse(Cookies(behind_proxy=True).secure(Asked(x_forwarded_proto="http")))
+
+    def test_over_tls_only_the_bound_cookie_counts(self) -> None:
+        # A page of another port or subdomain can set one of the plain name.
+        cookies = Cookies(behind_proxy=False)
+        planted = Asked(tls=True, cookies="aibridge=planted")
+
+        self.assertIsNone(cookies.session(planted))
+        self.assertEqual(cookies.session(Asked(tls=True, cookies="__Host-aibridge=v")), "v")
 
 
 class GuardTests(BridgeTestCase):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from bridge.pages.pace import Pace
 from bridge.pages.templating import Templates
 from bridge.web.incoming import BridgeRequest
+
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Where work is done that would hold up others."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Do `work`, and give what it returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +27,8 @@ class Page:
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
+    more: Callable[[], Mapping[str, object]] | None = None
+    """Works out further values, in a thread: for what may take a while, such as differences."""
     status: int = 200
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Beside those that every page has."""
@@ -52,9 +63,10 @@ Answer = Page | Redirect | Download | Nothing
 class Answers:
     """Sends answers."""
 
-    def __init__(self, templates: Templates) -> None:
-        """Render with `templates`."""
+    def __init__(self, templates: Templates, in_thread: InThread) -> None:
+        """Render with `templates`; what might hold up others is done by `in_thread`."""
         self._templates = templates
+        self._in_thread = in_thread
 
     async def send(
         self, request: BridgeRequest, answer: Answer, values: Mapping[str, object]
@@ -63,7 +75,9 @@ class Answers:
         protect(request)
         match answer:
             case Page():
-                return self.page(request, answer, values)
+                nonce = _new_nonce()
+                body = await self._in_thread(lambda: self._rendered(answer, values, nonce))
+                return _sent(request, answer, body, nonce)
             case Redirect():
                 request.setResponseCode(303)
                 request.setHeader(b"location", answer.location.encode("ascii"))
@@ -76,18 +90,32 @@ class Answers:
             case Download():
                 return await _download(request, answer)
 
-    def page(self, request: BridgeRequest, page: Page, values: Mapping[str, object]) -> bytes:
-        """Return the HTML of `page`, with `values` for what surrounds it."""
-        nonce = secrets.token_urlsafe(16)
-        text = self._templates.render(page.template, {**values, **page.values, "nonce": nonce})
-        body = text.encode("utf-8", "replace")
-        request.setResponseCode(page.status)
-        request.setHeader(b"content-type", b"text/html; charset=utf-8")
-        request.setHeader(b"content-security-policy", _policy(nonce))
-        request.setHeader(b"content-length", b"%d" % len(body))
-        for name, value in page.headers:
-            request.responseHeaders.addRawHeader(name, value)
-        return body
+    def page(self, request: BridgeRequest, page: Page) -> bytes:
+        """Return the HTML of a small page for somebody whom nobody knows."""
+        nonce = _new_nonce()
+        return _sent(request, page, self._rendered(page, {"visit": None}, nonce), nonce)
+
+    def _rendered(self, page: Page, values: Mapping[str, object], nonce: str) -> bytes:
+        more = page.more() if page.more is not None else {}
+        members = {**values, **page.values, **more, "nonce": nonce}
+        return self._templates.render(page.template, members).encode("utf-8", "replace")
+
+
+def _new_nonce() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _sent(request: BridgeRequest, page: Page, body: bytes, nonce: str) -> bytes:
+    """Return `body` after setting status and headers."""
+    if request.over:
+        return b""
+    request.setResponseCode(page.status)
+    request.setHeader(b"content-type", b"text/html; charset=utf-8")
+    request.setHeader(b"content-security-policy", _policy(nonce))
+    request.setHeader(b"content-length", b"%d" % len(body))
+    for name, value in page.headers:
+        request.responseHeaders.addRawHeader(name, value)
+    return body
 
 
 def protect(request: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import CancelledError
 
 from bridge.domain.errors import BridgeError, InvalidRequest
-from bridge.pages.answers import Answer, Answers, Page, Redirect, protect
+from bridge.pages.answers import Answer, Answers, InThread, Page, Redirect, protect
 from bridge.pages.assets import BASE, Asset, load_assets
 from bridge.pages.entrance import Entrance
 from bridge.pages.guards import HOME, SIGN_IN
@@ -40,25 +40,28 @@ class PagesRouter(Router):
     def error_body(self, request: Any, error: BridgeError) -> bytes:
         """Return the page for `error`, to somebody whom nobody may know."""
         protect(request)
-        return self._answers.page(request, _error_page(request, error), {"visit": None})
+        return self._answers.page(request, _error_page(request, error))
 
 
 class Pages:
     """Serves `/ui/`."""
 
-    def __init__(self, *, entrance: Entrance, parts: Sequence[Part], first: str) -> None:
+    def __init__(
+        self, *, entrance: Entrance, parts: Sequence[Part], first: str, in_thread: InThread
+    ) -> None:
         """Serve pages.
 
         Args:
             entrance: knows who is signed in.
             parts: the pages.
             first: the path of the page that people see first.
+            in_thread: does work that would hold up others.
         """
         self._entrance = entrance
         self._first = first
         assets = load_assets()
         self._assets: Mapping[str, Asset] = {asset.path: asset for asset in assets.values()}
-        self._answers = Answers(Templates(assets))
+        self._answers = Answers(Templates(assets), in_thread)
         self.app = PagesRouter(self._answers)
         for path in ("/", "/ui", HOME):
             self.app.route(path, methods=["GET"])(self._home)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+from twisted.internet.threads import deferToThreadPool
 
 from bridge.administration import Administration
 from bridge.auth.directory import TokenDirectory
@@ -26,6 +28,8 @@ from bridge.recording.refusals import Refusals
 from bridge.web.access import Access
 from bridge.web.addresses import ClientAddresses
 
+T = TypeVar("T")
+
 
 def build_pages(
     *,
@@ -37,7 +41,7 @@ def build_pages(
     refusals: Refusals,
     details: Callable[[], Mapping[str, Any]],
     cutoff: Callable[[], datetime | None],
-    clock: Clock,
+    reactor: Any,
     addresses: ClientAddresses,
     behind_proxy: bool,
     lifetimes: Lifetimes,
@@ -53,11 +57,15 @@ def build_pages(
         refusals: notes what is refused.
         details: how the bridge is.
         cutoff: older records are not shown any more; None shows all.
-        clock: gives the time.
+        reactor: gives the time, and threads for what would hold up others.
         addresses: says where a request comes from.
         behind_proxy: a proxy in front speaks TLS with the browsers.
         lifetimes: of new tokens.
     """
+    clock: Clock = reactor
+
+    def in_thread(work: Callable[[], T]) -> Awaitable[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     async def audit(records: Sequence[AuditRecorded]) -> None:
         append(records)
@@ -91,4 +99,5 @@ def build_pages(
             AuditPages(pool),
         ),
         first="/ui/overview",
+        in_thread=in_thread,
     )

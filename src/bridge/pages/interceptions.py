@@ -105,21 +105,12 @@ class InterceptionPages:
             template="interception.html",
             values={
                 "it": found,
-                "prompts": [excerpts.of(each.prompt) for each in found.user_prompts],
-                "thoughts": [
-                    (each, excerpts.of(each.content))
-                    for each in excerpts.some(found.model_thoughts)
-                ],
-                "calls": [
-                    (each, shown_call(excerpts.of(each.input)))
-                    for each in excerpts.some(found.tool_usages)
-                ],
                 "facts": _facts(found),
                 "json": _pretty(found.metadata),
                 "usage_details": [_pretty(each.metadata) for each in found.token_usages],
-                "excerpts": excerpts,
                 "command": curl(visit.origin, f"/interceptions/{found.id}"),
             },
+            more=lambda: _contents(found, excerpts),
         )
 
     async def prompt(self, visit: Visit, identifier: str) -> Answer:
@@ -178,6 +169,20 @@ class InterceptionPages:
             if len(piece) < _PIECE_CHARACTERS:
                 return
             begin += len(piece)
+
+
+def _contents(it: InterceptionWithLegs, excerpts: Excerpts) -> Mapping[str, object]:
+    """Return what was asked, thought and done, as it is shown."""
+    return {
+        "prompts": [excerpts.of(each.prompt) for each in it.user_prompts],
+        "thoughts": [
+            (each, excerpts.of(each.content)) for each in excerpts.some(it.model_thoughts)
+        ],
+        "calls": [
+            (each, shown_call(excerpts.of(each.input))) for each in excerpts.some(it.tool_usages)
+        ],
+        "excerpts": excerpts,
+    }
 
 
 def _reader(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 from uuid import UUID
@@ -22,7 +22,7 @@ from bridge.store.filters import Filter, parse
 from bridge.store.reads_facets import Facet, list_values
 from bridge.store.reads_session import read_session
 from bridge.store.reads_sessions import After, list_sessions
-from bridge.store.sessions_json import AgenticAction, SessionDetail, SessionToolCall, Thread
+from bridge.store.sessions_json import Agent, AgenticAction, SessionDetail, SessionToolCall, Thread
 
 PER_PAGE = 50
 THREADS = 20
@@ -41,7 +41,8 @@ class ShownAction:
     prompt: Excerpt | None
     """None where it is the thread's own, which is shown above."""
     thoughts: Sequence[Excerpt]
-    calls: Sequence[tuple[SessionToolCall, ShownCall]]
+    calls: Sequence[tuple[SessionToolCall, ShownCall, Excerpt | None]]
+    """Each with what came back of it, where that is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,22 +140,21 @@ class SessionPages:
         if found is None:
             raise NotFound(_NOTHING)
         self._reading.note(visit, [(found.id, found.initiator)], {"threads": len(found.threads)})
-        threads = [_shown(thread, excerpts) for thread in found.threads]
         return Page(
             template="session.html",
             values={
                 "it": found,
-                "threads": threads,
-                "calls": sum(each.calls for each in threads),
                 "milliseconds": round((found.ended_at - found.started_at).total_seconds() * 1000),
                 "pages": _pages(visit, found),
-                "excerpts": excerpts,
+                "agents": found.agent.sub_agents,
+                "names": dict(_names(found.agent)),
                 "command": curl(
                     visit.origin,
                     f"/sessions/{segment(found.id)}",
                     {"initiator": found.initiator.id},
                 ),
             },
+            more=lambda: _timeline(found, excerpts),
         )
 
 
@@ -176,6 +176,16 @@ async def known_values(reading: Reading, visit: Visit) -> Mapping[str, Sequence[
     return await reading.pool.transaction(work, read_only=True)
 
 
+def _timeline(found: SessionDetail, excerpts: Excerpts) -> Mapping[str, object]:
+    """Return the threads as they are shown."""
+    threads = [_shown(thread, excerpts) for thread in found.threads]
+    return {
+        "threads": threads,
+        "calls": sum(each.calls for each in threads),
+        "excerpts": excerpts,
+    }
+
+
 def _shown(thread: Thread, excerpts: Excerpts) -> ShownThread:
     prompt = excerpts.of(thread.prompt) if thread.prompt is not None else None
     actions = []
@@ -191,13 +201,27 @@ def _shown(thread: Thread, excerpts: Excerpts) -> ShownThread:
                 prompt=mine,
                 thoughts=[excerpts.of(each.text) for each in action.thinking],
                 calls=[
-                    (call, shown_call(excerpts.of(call.input)))
+                    (call, shown_call(excerpts.of(call.input)), _result(call, excerpts))
                     for call in excerpts.some(action.tool_calls)
                 ],
             )
         )
     calls = sum(len(action.tool_calls) for action in thread.agentic_actions)
     return ShownThread(thread=thread, prompt=prompt, actions=actions, calls=calls)
+
+
+def _names(agent: Agent) -> Iterator[tuple[str, str]]:
+    """Yield ids and kinds of the agents below `agent`."""
+    for each in agent.sub_agents:
+        if each.id is not None and each.kind:
+            yield each.id, each.kind
+        yield from _names(each)
+
+
+def _result(call: SessionToolCall, excerpts: Excerpts) -> Excerpt | None:
+    if call.result is None or call.result.content is None:
+        return None
+    return excerpts.of(call.result.content)
 
 
 def _pages(visit: Visit, found: SessionDetail) -> Mapping[str, str]:

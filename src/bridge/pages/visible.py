@@ -13,25 +13,17 @@ _DECEIVING = re.compile(
     "\U000e0000-\U000e0fff"  # tags, which spell out text that nobody sees
     "]"
 )
-_LAST_PICTURED = 0x20
-_PICTURES = 0x2400
-_DELETE, _PICTURE_OF_DELETE = 0x7F, "\u2421"
 
 
 def visible(text: str) -> str:
     """Return `text` with each character that would not be seen, or mislead, spelt out.
 
-    Control characters become their pictures (`␛`), others their number (`⟦U+202E⟧`). Joiners stay:
-    emoji and several scripts need them. CR LF is a plain line end.
+    It becomes its number (`⟦U+202E⟧`). Joiners stay: emoji and several scripts need them. CR LF is a
+    plain line end.
     """
     text = text.replace("\r\n", "\n")
     return _DECEIVING.sub(_spelt_out, text) if _DECEIVING.search(text) else text
 
 
 def _spelt_out(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    if number < _LAST_PICTURED:
-        return chr(_PICTURES + number)
-    if number == _DELETE:
-        return _PICTURE_OF_DELETE
-    return f"\u27e6U+{number:04X}\u27e7"
+    return f"\u27e6U+{ord(match[0]):04X}\u27e7"
