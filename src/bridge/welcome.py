@@ -79,7 +79,8 @@ def _commands(welcome: Welcome) -> list[str]:
     if welcome.admin_token.exists():
         records = f"{welcome.address}/api/v2/aibridge/interceptions"
         lines += [
-            "See what was recorded:",
+            "See what was recorded, in a browser or here:",
+            f"  {welcome.address}/ui/",
             f"  {welcome.command} interceptions list",
             f'  curl {records} -H "Authorization: Bearer $(cat {welcome.admin_token})"',
             "",

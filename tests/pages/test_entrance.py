@@ -238,6 +238,15 @@ class HeaderTests(PagesTestCase):
             self.assertEqual(answer.headers["cache-control"], "no-store")
             self.assertNotIn("server", answer.headers)
 
+    def test_another_machine_without_tls_can_say_where_a_form_comes_from(self) -> None:
+        plain = Browserless(self.here.bridge).get("/ui/sign-in", host="bridge.example")
+        proxied = Browserless(self.here.bridge).get(
+            "/ui/sign-in", host="bridge.example", **{"x-forwarded-proto": "https"}
+        )
+
+        self.assertEqual(plain.headers["referrer-policy"], "same-origin")
+        self.assertEqual(proxied.headers["referrer-policy"], "no-referrer")
+
     def test_every_page_has_a_nonce_of_its_own(self) -> None:
         visitor = self.visitor("owner")
         pages = [visitor.get("/ui/tokens") for _ in "12"]

@@ -18,8 +18,8 @@ _DECEIVING = re.compile(
 def visible(text: str) -> str:
     """Return `text` with each character that would not be seen, or mislead, spelt out.
 
-    It becomes its number (`⟦U+202E⟧`). Joiners stay: emoji and several scripts need them. CR LF is a
-    plain line end.
+    It becomes its number (`⟦U+202E⟧`). Joiners stay: emoji and several scripts need them. CR LF is
+    a plain line end.
     """
     text = text.replace("\r\n", "\n")
     return _DECEIVING.sub(_spelt_out, text) if _DECEIVING.search(text) else text
