@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from bridge.domain.ids import day_of
 from bridge.domain.records import (
     InterceptionStarted,
@@ -74,6 +76,8 @@ class Company:
         tokens: tuple[int, int, int, int] = (12, 340, 18_400, 2_100),
         ended: dict[str, object] | None = None,
         running: bool = False,
+        usage: dict[str, object] | None = None,
+        leg: dict[str, object] | None = None,
         **members: object,
     ) -> InterceptionStarted:
         """Add an interception; `tools` are (name, arguments), `tokens` in, out, read, written."""
@@ -101,9 +105,10 @@ class Company:
                 output_tokens=out,
                 cache_read_input_tokens=read,
                 cache_write_input_tokens=written,
+                **(usage or {}),
             )
         )
-        self.records.append(self.maker.leg(start))
+        self.records.append(replace(self.maker.leg(start), **(leg or {})))
         if not running:
             self.records.append(self.maker.ended(start, **(ended or {})))
         return start
@@ -284,7 +289,7 @@ def company(now: datetime | None = None) -> Company:
         tokens=(210, 95, 0, 0),
         ended={"status": "client_abort", "partially_observed": True, "stop_reason": None},
     )
-    made.request(
+    hostile = made.request(
         minutes_ago=6,
         who="carol",
         prompt=HOSTILE,
@@ -297,8 +302,24 @@ def company(now: datetime | None = None) -> Company:
         client=HOSTILE[:60],
         user_agent=HOSTILE,
         client_session_id=HOSTILE[:80],
-        metadata={"request_user_agent": HOSTILE, HOSTILE: HOSTILE},
+        metadata={
+            "request_user_agent": HOSTILE,
+            HOSTILE: HOSTILE,
+            "agent_id": HOSTILE,
+            "agent_kind": HOSTILE,
+        },
+        usage={"metadata": {HOSTILE: 1}, "provider_response_id": HOSTILE},
+        leg={"model": HOSTILE, "hint": HOSTILE, "provider_name": HOSTILE},
+        credential_hint=HOSTILE,
         ended={"error_message": HOSTILE, "stop_reason": HOSTILE, "response_id": HOSTILE},
+    )
+    made.request(
+        minutes_ago=5,
+        who="carol",
+        prompt=None,
+        client_session_id=HOSTILE[:80],
+        correlating_tool_call_id=made.call_id(hostile),
+        tool_results=[brought(made.call_id(hostile), HOSTILE)],
     )
     made.request(minutes_ago=2, prompt="Explain the failing build.", running=True, **session)
     return made

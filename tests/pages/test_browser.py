@@ -153,12 +153,25 @@ class HostileTests(BrowserTestCase):
             self.assertIn("{{ 7 * 7 }} ${7*7}", text)
             self.assertIn("\u27e6U+202E\u27e7gpj.exe\u27e6U+2066\u27e7", text)
             self.assertIn("\u27e6U+001B\u27e7[31m\u27e6U+0007\u27e7 \u27e6U+E0041\u27e7", text)
+            for details in page.locator("main details summary").all():
+                details.click()
+            self._is_harmless(page)
             page.click("text=Its session")
-            page.wait_for_selector(".steps")
+            page.wait_for_selector(".back")
             self._is_harmless(page)
             for path in ("/ui/overview", "/ui/sessions", "/ui/interceptions", "/ui/audit"):
                 page.goto(path)
                 self._is_harmless(page)
+
+    def test_what_people_call_their_tokens_is_a_name_only(self) -> None:
+        name = "<img src=x onerror=document.title='owned'>"
+        with self.page("alice") as page:
+            page.goto("/ui/tokens")
+            page.fill("input[name=name]", name)
+            page.click("text=Make token")
+            page.wait_for_selector("#value")
+            self._is_harmless(page)
+            self.assertIn(name, page.inner_text("main"))
 
     def _is_harmless(self, page: Page) -> None:
         self.assertNotIn("owned", page.title())
