@@ -43,12 +43,19 @@ class WhoTests(PagesTestCase):
             "/ui/interceptions?initiator=alice",
             "/ui/sessions?q=alice",
             "/ui/search?words=cart&initiator=alice",
-            "/ui/overview?initiator=alice",
+            "/ui/usage?initiator=alice",
         ):
             text = carol.get(path).text
 
             self.assertNotIn("The cart shows", text)
             self.assertNotIn("Now write the change log", text)
+
+    def test_the_overview_of_everybody_is_for_auditors(self) -> None:
+        own = self.visitor("carol").get("/ui/overview")
+
+        self.assertEqual((own.status, own.location), (303, "/ui/usage"))
+        self.assertIn("By user", self.visitor("bob").get("/ui/overview").text)
+        self.assertNotIn("By user", self.visitor("carol").get("/ui/usage").text)
 
     def test_owners_who_are_no_auditors_read_nobodys_content(self) -> None:
         owner = self.visitor("owner")

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from bridge.domain.clock import utc
 from bridge.domain.errors import InvalidRequest
-from bridge.pages.answers import Answer, Page
+from bridge.pages.answers import Answer, Page, Redirect
 from bridge.pages.app import Handler
 from bridge.pages.charts import Chart, Series, lines, stacked
 from bridge.pages.commands import curl
@@ -46,8 +46,10 @@ class OverviewPages:
         return (("GET", "/ui/overview", self.overview), ("GET", "/ui/usage", self.own))
 
     async def overview(self, visit: Visit) -> Answer:
-        """Return everybody's usage, of those who may not see that their own."""
-        return await self._page(visit, mine=not visit.auditor)
+        """Return everybody's usage; who may not see that is led to their own."""
+        if not visit.auditor:
+            return Redirect(location="/ui/usage")
+        return await self._page(visit, mine=False)
 
     async def own(self, visit: Visit) -> Answer:
         """Return one's own usage."""
