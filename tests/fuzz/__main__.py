@@ -40,7 +40,7 @@ def main() -> int:
             continue
         began = time.monotonic()
         try:
-            count, last = fuzz(target, seconds=given.seconds, seed=seed)
+            count, last = fuzz(target, seconds=given.seconds, number=seed)
             verdict = "nothing found"
         except Exception:  # noqa: BLE001  # whatever it is, it was found
             traceback.print_exc()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.fuzz.targets import Target
+from tests.fuzz.targets import STRATEGIES, Target
 
 _ROUND = 200
 _STEPS = 20
 
 
-def fuzz(target: Target, *, seconds: float, seed: int) -> tuple[int, int]:
-    """Run rounds of executions until the time is over.
+def fuzz(target: Target, *, seconds: float, number: int) -> tuple[int, int]:
+    """Run rounds of executions, the first from the seed `number`, until the time is over.
 
     Returns:
         How many executions there were, and the seed of the last round.
@@ -26,14 +26,14 @@ def fuzz(target: Target, *, seconds: float, seed: int) -> tuple[int, int]:
     deadline = time.monotonic() + seconds
     count = 0
     while True:
-        count += once(target, executions=_ROUND, seed=seed)
+        count += once(target, executions=_ROUND, number=number)
         if time.monotonic() >= deadline:
-            return count, seed
-        seed += 1
+            return count, number
+        number += 1
 
 
-def once(target: Target, *, executions: int, seed: int) -> int:
-    """Run one round, and return how many executions it took."""
+def once(target: Target, *, executions: int, number: int) -> int:
+    """Run one round from the seed `number`, and return how many executions it took."""
     counted = [0]
     chosen = settings(
         max_examples=executions,
@@ -48,16 +48,19 @@ def once(target: Target, *, executions: int, seed: int) -> int:
         counting: Any = type(
             target.machine.__name__, (target.machine,), {"__init__": _counting(target, counted)}
         )
-        _seeded_machine(counting, chosen, seed)
+        _seeded_machine(counting, chosen, number)
         return counted[0]
     assert target.run is not None
-    inner = target.run.hypothesis.inner_test  # type: ignore[attr-defined]
+    property_ = target.run
 
-    def counted_run(**drawn: Any) -> None:
+    @seed(number)
+    @chosen
+    @given(STRATEGIES[property_])
+    def run(drawn: tuple[Any, ...]) -> None:
         counted[0] += 1
-        inner(**drawn)
+        property_(*drawn)
 
-    _seeded(target.run, counted_run, chosen, seed)
+    run()
     return counted[0]
 
 
@@ -72,13 +75,3 @@ def _counting(target: Target, counted: list[int]) -> Any:
 def _seeded_machine(machine: Any, chosen: settings, number: int) -> None:
     machine._hypothesis_internal_use_seed = number
     run_state_machine_as_test(seed(number)(machine), settings=chosen)
-
-
-def _seeded(run: Any, counted_run: Any, chosen: settings, number: int) -> None:
-    """Run with the inner test exchanged for one that counts, for the time."""
-    inner = run.hypothesis.inner_test
-    run.hypothesis.inner_test = counted_run
-    try:
-        seed(number)(chosen(run))()
-    finally:
-        run.hypothesis.inner_test = inner

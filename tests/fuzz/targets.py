@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -39,6 +38,8 @@ _LONGEST_SAMPLE = 6000
 """Longer ones only make it slow."""
 
 Property = Callable[..., None]
+STRATEGIES: dict[Property, st.SearchStrategy[tuple[Any, ...]]] = {}
+"""The arguments of every property."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,19 @@ class Target:
     """One thing to fuzz."""
 
     name: str
-    run: Callable[[], None] | None = None
-    """Decorated by hypothesis' `given`, not yet by settings."""
+    run: Property | None = None
+    """Has been told by `takes` what it takes."""
     machine: type[RuleBasedStateMachine] | None = None
+
+
+def takes(*strategies: st.SearchStrategy[Any]) -> Callable[[Property], Property]:
+    """Say what a property is run with."""
+
+    def note(run: Property) -> Property:
+        STRATEGIES[run] = st.tuples(*strategies)
+        return run
+
+    return note
 
 
 def _files(*directories: Path) -> tuple[bytes, ...]:
@@ -92,7 +103,7 @@ class SseMachine(RuleBasedStateMachine):
         assert events == [*self.seen, *self.decoder.finish()]
 
 
-@given(anything(_files(_BODIES / "streams", _BODIES / "chat_streams")), PLACES, st.integers(1, 99))
+@takes(anything(_files(_BODIES / "streams", _BODIES / "chat_streams")), PLACES, st.integers(1, 99))
 def sse(data: bytes, places: Sequence[int], limit: int) -> None:
     """Cut anywhere, the same events; a small limit raises nothing and bounds what is kept."""
     for most in (1 << 20, limit):
@@ -104,7 +115,7 @@ def sse(data: bytes, places: Sequence[int], limit: int) -> None:
             assert found == expected
 
 
-@given(anything(_aws_samples()), PLACES)
+@takes(anything(_aws_samples()), PLACES)
 def aws(data: bytes, places: Sequence[int]) -> None:
     """Cut anywhere, the same messages, and the same fault; the client's words likewise."""
     whole, cut = AwsStreamDecoder(), AwsStreamDecoder()
@@ -118,7 +129,7 @@ def aws(data: bytes, places: Sequence[int]) -> None:
     assert said == b"".join(map(in_pieces.feed, pieces(data, places))) + in_pieces.finish()
 
 
-@given(
+@takes(
     st.dictionaries(
         st.text(max_size=20).filter(lambda text: len(text.encode()) < 256),
         st.one_of(
@@ -141,7 +152,7 @@ def aws_whole(headers: dict[str, Any], payload: bytes, places: Sequence[int]) ->
     assert (found, decoder.fault) == ([(headers, payload)], None)
 
 
-def _reader(dialect: Dialect, streams: str, documents: str) -> Callable[[], None]:
+def _reader(dialect: Dialect, streams: str, documents: str) -> Property:
     samples = _files(_BODIES / streams)
     whole = _files(_BODIES / documents)
 
@@ -165,7 +176,7 @@ def _reader(dialect: Dialect, streams: str, documents: str) -> Callable[[], None
         others = [each for each in told if not isinstance(each, TokenUsage)]
         return others, usage, replace(reading, partially_observed=False)
 
-    @given(
+    @takes(
         st.one_of(
             st.tuples(anything(samples), st.just(True)), st.tuples(anything(whole), st.just(False))
         ),
@@ -185,7 +196,7 @@ def _reader(dialect: Dialect, streams: str, documents: str) -> Callable[[], None
 _QUERIES = (_CORPUS / "query" / "queries.txt").read_bytes().splitlines()
 
 
-@given(anything(_QUERIES))
+@takes(anything(_QUERIES))
 def query(data: bytes) -> None:
     """A filter, or sentences about what is wrong."""
     text = data.decode("utf-8", "surrogateescape")
@@ -202,7 +213,7 @@ _YAML = _files(_CORPUS / "config", Path(__file__).resolve().parents[2] / "etc")
 _FILES: list[Path] = []
 
 
-@given(anything([each for each in _YAML if b"listen" in each]))
+@takes(anything([each for each in _YAML if b"listen" in each]))
 def config(data: bytes) -> None:
     """Settings, or a printable list of everything that is wrong."""
     if not _FILES:

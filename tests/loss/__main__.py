@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import sys
 import tempfile
 import traceback
@@ -66,6 +67,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", type=Path, default=None, help="where the rows are written")
     given = parser.parse_args()
+    # So that nothing is left behind by who is told to end either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     known = {each.name for each in SCENARIOS}
     if unknown := set(given.scenarios) - known:
         parser.error(

@@ -205,14 +205,23 @@ def _compare(
     if len(rows) > most:
         outcome.note("doubled" if most else "other", f"{label}: {len(rows)} rows, not {most}")
     for row in rows:
-        if terms.unended and row["ended_at"] is None and _before_a_cut(attempt, terms):
+        gone = row["status"] == "lost" or (terms.unended and row["ended_at"] is None)
+        if gone and _ended_well(attempt) and _before_a_cut(attempt, terms):
             outcome.forgotten += 1
+            continue
+        if terms.unended and row["ended_at"] is None:
             continue
         _check(label, attempt, asked, row, states, outcome)
 
 
+def _ended_well(attempt: Attempt) -> bool:
+    return attempt.outcome == COMPLETE and attempt.status == 200
+
+
 def _before_a_cut(attempt: Attempt, terms: Terms) -> bool:
     """Whether the power went so soon after the answer's end that it may be forgotten."""
+    if not terms.forgotten_seconds:
+        return False
     cuts = (cut for cut in terms.cuts if cut > attempt.sent_at)
     return any(cut - attempt.over_at <= terms.forgotten_seconds for cut in cuts)
 

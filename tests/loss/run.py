@@ -118,6 +118,14 @@ class Run:
         """What the clients have seen so far."""
         return attempts_in(self.directory / "clients.log")
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve, where there are several."""
+        _, _, body = self.running.ask(
+            "GET", "/status", token=None, port=self.running.operations_port
+        )
+        return [each["pid"] for each in json.loads(body)["workers"]]
+
     def begin(self) -> None:
         """Let the clients begin."""
         self._clients = subprocess.Popen(
@@ -178,8 +186,8 @@ class Run:
         Returns:
             When the power went, by the clients' clock.
         """
-        self.running.kill()
         at = time.monotonic()
+        self.running.kill()
         taken = cut_power(self.journal, self._syncs, self.chance)
         self.notes.append(f"a power cut took {taken} bytes")
         self.running.start()

@@ -98,6 +98,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", type=Path, default=None, help="where the samples are written")
     given = parser.parse_args()
+    # So that nothing is left behind by who is told to end either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = given.seed if given.seed is not None else secrets.randbelow(2**31)
     print(f"seed {seed}, {given.seconds:g} s at {given.rate:g} requests/s", flush=True)
     with tempfile.TemporaryDirectory(prefix="aibridge-soak-") as name:
