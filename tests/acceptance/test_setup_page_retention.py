@@ -21,6 +21,10 @@ from tests.support.bridge_process import BridgeProcess, eventually
 from tests.support.postgres import StoreTestCase
 
 PASSED = "SELECT 1 FROM aibridge_retention WHERE last_pass_at IS NOT NULL"
+DERIVED = """
+SELECT 1 WHERE NOT EXISTS (SELECT FROM aibridge_usage_marks)
+    AND NOT EXISTS (SELECT FROM aibridge_search_marks)
+"""
 PASS_SECONDS = 20.0
 DAY = timedelta(days=1)
 
@@ -48,7 +52,8 @@ class RetentionTests(StoreTestCase):
             await self.pool.transaction(lambda cursor, batch=batch: write_batch(cursor, batch))  # type: ignore[misc]
         self.bridge = self.new_bridge(retention, environment or {}, flags)
         await deferToThread(self.bridge.start)
-        await self.passed()
+        await self.passed(PASSED)
+        await self.passed(DERIVED)
         left = {table: await self.days(table, today) for table in TABLES}
         if await self.today() != today:
             raise SkipTest("midnight has passed meanwhile")
@@ -82,12 +87,12 @@ class RetentionTests(StoreTestCase):
         rows = await self.fetch(f"SELECT DISTINCT day FROM {table}")
         return sorted((today - day).days for (day,) in rows)
 
-    async def passed(self) -> None:
-        """Wait until the bridge has looked after the retention once."""
+    async def passed(self, question: str) -> None:
+        """Wait until the bridge has looked after the retention once, or made what it derives."""
 
         def there() -> bool:
             with closing(psycopg2.connect(self.dsn)) as connection, connection.cursor() as cursor:
-                cursor.execute(PASSED)
+                cursor.execute(question)
                 return cursor.fetchone() is not None
 
         await deferToThread(eventually, there, seconds=PASS_SECONDS, what="the bridge's pass")

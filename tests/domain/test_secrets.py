@@ -235,6 +235,20 @@ class TimeTests(BridgeTestCase):
         self.assertLess(took_more, 0.05 + 10 * took, unit)
         self.assertLess(took_more, 3.0, unit)
 
+    def test_time_is_bounded_for_what_has_to_be_judged_piece_by_piece(self) -> None:
+        secrets = known_secrets()
+        assignments = 'password:"' * 500_000
+        strings = "[" + '"a",' * 1_000_000 + '"password=hunter2hunter2"]'
+
+        shown, _ = secrets.redacted(assignments)
+        took = _seconds(secrets.redacted, assignments)
+        took_json = _seconds(secrets.redacted_json, strings)
+
+        self.assertTrue(shown.startswith("[redacted:"), shown[:40])
+        self.assertNotIn("hunter2", secrets.redacted_json(strings)[0])
+        self.assertLess(took, 2.0)
+        self.assertLess(took_json, 2.0)
+
     def test_large_text_takes_bounded_time(self) -> None:
         """A prompt of 50 MB without secrets is over in about a second of processor time."""
         text = "the function returns a value, and the token is read from the file; " * 750_000

@@ -28,6 +28,11 @@ from bridge.domain.secret_shapes import BOUNDARY, PLACES, SHAPES
 
 MOST_SPANS = 10_000
 """With more secrets than this in it, what follows in a text is replaced as a whole."""
+MOST_JUDGED = 10_000
+"""With more assignments than this to names of secrets in it, a text is replaced as a whole: each
+takes some 20 µs to be judged, and requests wait meanwhile."""
+MOST_STRINGS = 50_000
+"""Of a JSON document that are looked at one by one; each takes some 5 µs."""
 MOST_PATTERNS = 50
 LONGEST_PATTERN = 500
 LONGEST_LABEL = 40
@@ -105,7 +110,8 @@ class Secrets:
     def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
         """Return JSON without the secrets in its strings, otherwise byte for byte as it was.
 
-        What is JSON stays JSON. What is none (it was cut, or never was) is taken as plain text.
+        What is JSON stays JSON. What is none (it was cut, or never was), or has more than
+        MOST_STRINGS strings, is taken as plain text.
         """
         data = text.encode("utf-8", "surrogatepass")
         values = tuple(values)
@@ -113,7 +119,7 @@ class Secrets:
         hidden = _HIDING.search(data) is not None or any(value in text for value in values)
         if not hidden and not self._extra and not self._anything.search(data):
             return text, 0
-        if not _is_json(text):
+        if data.count(b'"') > 2 * MOST_STRINGS or not _is_json(text):
             return self.redacted(text, values)
         pieces: list[bytes] = []
         begin = count = 0
@@ -184,15 +190,22 @@ class Secrets:
                     yield begin, end, label
 
     def _assignments(self, data: bytes) -> Iterator[Span]:
-        position = 0
+        position = judged = 0
         while (match := self._assignment.search(data, position)) is not None:
+            judged += 1
+            if judged > MOST_JUDGED:
+                yield 0, len(data), "too-many-assignments"
+                return
             word, begin = match.span(1), match.end() - 1
             end = assigned_until(data, word, data[slice(*match.span(3))], begin)
             if end:
                 yield begin, end, _label_of(data[slice(*word)])
             # What follows a name may be a name itself.
             position = end or begin
-        for match in self._flag.finditer(data):
+        for judged, match in enumerate(self._flag.finditer(data)):
+            if judged > MOST_JUDGED:
+                yield 0, len(data), "too-many-assignments"
+                return
             (begin, end), name = match.span(2), data[slice(*match.span(1))]
             if secret_value(name, data[begin:end], quoted=False, tight=True):
                 yield begin, end, _label_of(name)
