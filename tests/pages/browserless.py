@@ -69,7 +69,8 @@ class Browserless:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = Answered(*self.bridge.ask(method, path, body, token=None, headers=sent))
+        answered = self.bridge.ask(method, path, body, token=None, headers=sent, seconds=120.0)
+        answer = Answered(*answered)
         for cookie in answer.set_cookies:
             name, _, rest = cookie.partition("=")
             value = rest.partition(";")[0]

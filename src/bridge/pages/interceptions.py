@@ -26,7 +26,8 @@ from bridge.store.texts import TextPlace, read_text
 PER_PAGE = 50
 STATUSES = (*(state.value for state in EndState), RUNNING)
 _LIST_CHARACTERS = 300
-_PIECE_CHARACTERS = 1024 * 1024
+_PIECE_CHARACTERS = 4 * 1024 * 1024
+# Each piece costs the database the unpacking of the whole text.
 _PLACES = {
     "prompt": TextPlace.PROMPT,
     "tool": TextPlace.TOOL_INPUT,
