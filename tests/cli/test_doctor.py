@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -51,8 +52,10 @@ class DoctorTests(ProcessCase):
         self.assertEqual(found["ok"], expected == 0)
         return {each["check"]: each for each in found["checks"]}
 
-    async def upstream(self, *answers: bytes) -> FakeUpstream:
-        upstream = FakeUpstream(reactor, [Send(each) for each in answers])
+    async def upstream(self, answered: bytes | Callable[[], bytes]) -> FakeUpstream:
+        upstream = FakeUpstream(
+            reactor, lambda _: [Send(answered() if callable(answered) else answered)]
+        )
         await upstream.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(_stopped(upstream)))
         return upstream
@@ -70,7 +73,8 @@ class DoctorTests(ProcessCase):
         )
 
     async def test_all_is_well(self) -> None:
-        upstream = await self.upstream(answer("200 OK"))
+        # Its clock is read when it answers, whatever was slow before.
+        upstream = await self.upstream(lambda: answer("200 OK"))
         self.provider(upstream.port, KEY)
 
         found = await self.examined()
@@ -188,14 +192,52 @@ class DoctorTests(ProcessCase):
 
     async def test_a_port_that_the_running_bridge_has(self) -> None:
         self.hold_port()
-        private_directory(self.data_dir / "journal")
-        claim = try_lock(self.data_dir / "journal" / WRITER_LOCK_NAME)
-        assert claim is not None
-        self.addCleanup(claim.release)
+        self.run_bridge()
 
         found = await self.examined()
 
         self.assertIn("running bridge", found[f"listen {self.settings['listen']}"]["says"])
+
+    async def test_the_running_bridge_is_asked_how_it_does(self) -> None:
+        self.run_bridge()
+        status = {
+            "version": "1.2.3",
+            "ready": True,
+            "not_ready": None,
+            "gateway": {"requests_running": 7},
+            "database": {"connected": False, "problem": "connection refused"},
+            "providers": [
+                {"name": "p0", "keys": [{"state": "out", "hint": "sk-…9", "since": "2026-01-01"}]}
+            ],
+            "circuit_breakers": [
+                {"state": "open", "provider": "p1", "model": "m", "seconds_left": 3}
+            ],
+        }
+        await self.operations(json.dumps(status).encode())
+
+        found = await self.examined()
+
+        self.assertEqual(found["running bridge"]["state"], "ok")
+        self.assertIn("7 requests", found["running bridge"]["says"])
+        self.assertIn("connection refused", found["running bridge's database"]["says"])
+        self.assertIn("p0 has refused sk-…9", found["running bridge's keys"]["says"])
+        self.assertIn("p1 is not asked for m", found["running bridge's circuit breakers"]["says"])
+
+    async def test_a_running_bridge_that_is_not_ready(self) -> None:
+        self.run_bridge()
+        await self.operations(b'{"ready": false, "not_ready": "journal"}')
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("takes no records", found["running bridge"]["says"])
+
+    async def test_another_program_at_the_operations_port(self) -> None:
+        self.run_bridge()
+        await self.operations(b"hello")
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("cannot be asked", found["running bridge"]["says"])
 
     async def test_a_snapshot_that_was_altered(self) -> None:
         snapshot = self.data_dir / "tokens.snapshot"
@@ -220,6 +262,19 @@ class DoctorTests(ProcessCase):
 
         self.assertIn(f"FAIL  data directory: Others may enter or read {self.data_dir}.\n", out)
         self.assertIn(f"      chmod go= {self.data_dir}\n", out)
+
+    def run_bridge(self) -> None:
+        """Be what holds the data directory, as a bridge that runs does."""
+        private_directory(self.data_dir / "journal")
+        claim = try_lock(self.data_dir / "journal" / WRITER_LOCK_NAME)
+        assert claim is not None
+        self.addCleanup(claim.release)
+
+    async def operations(self, body: bytes) -> None:
+        """Answer at the operations port."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        upstream = await self.upstream(head % len(body) + body)
+        self.settings["operations_listen"] = f"tcp:{upstream.port}:interface=127.0.0.1"
 
     def hold_port(self) -> None:
         listening = socket.create_server(("127.0.0.1", self.port))

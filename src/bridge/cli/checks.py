@@ -85,7 +85,7 @@ def local_findings(settings: Settings, reactor: Any) -> Iterator[Finding]:
         now = reactor.seconds()
         yield from _journal(data_dir, settings, now)
         yield _snapshot(data_dir, settings, now)
-    running = _runs(data_dir)
+    running = runs(data_dir)
     yield _files(data_dir, settings, running=running)
     yield from _ports(settings, reactor, running=running)
     yield from _siem(settings)
@@ -304,7 +304,8 @@ def _siem(settings: Settings) -> Iterator[Finding]:
 _SIEM_ADVICE = "Make it writable for the bridge's user; until then events wait in the database."
 
 
-def _runs(data_dir: Path) -> bool:
+def runs(data_dir: Path) -> bool:
+    """Return whether a bridge runs on this data directory."""
     try:
         return is_held(data_dir / JOURNAL_DIRECTORY / WRITER_LOCK_NAME)
     except OSError:

@@ -9,6 +9,7 @@ import click
 from bridge.cli.administration import examples, shown_json
 from bridge.cli.checks import Finding, State, failed, local_findings, ok, warning
 from bridge.cli.checks_asked import database_findings, provider_findings
+from bridge.cli.checks_running import running_findings
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import act_as_owner, run_in_reactor
 from bridge.config import options
@@ -34,8 +35,8 @@ def command(configuration: Configuration, *, offline: bool, as_json: bool) -> No
     """Check everything that the bridge needs, and say what to do where something is wrong.
 
     Looks at the configuration, the data directory, the journal, the database, the clock, ports and
-    limits, and asks every provider for its list of models with each key, which costs nothing. Can
-    be used before the first start and beside a running bridge; changes nothing.
+    limits, asks the running bridge how it does, and every provider for its list of models with each
+    key, which costs nothing. Can be used before the first start too; changes nothing.
 
     The exit code is 1 when a check failed; warnings leave it at 0.
     """
@@ -63,7 +64,10 @@ def findings(configuration: Configuration, *, offline: bool) -> list[Finding]:
     ]
 
     async def look(reactor: Any) -> list[Finding]:
-        local = list(local_findings(settings, reactor))
+        local = [
+            *local_findings(settings, reactor),
+            *await running_findings(reactor, settings),
+        ]
         asked = await database_findings(reactor, settings)
         return [*local, *asked, *([] if offline else await provider_findings(reactor, settings))]
 
