@@ -22,6 +22,7 @@ _FLAT = Sample(
     deferreds=100,
     delayed_calls=20,
     connections=30,
+    objects=100_000,
 )
 
 

@@ -21,7 +21,7 @@ from tests.durability.database import Database
 from tests.loss.client import Attempt, Job
 from tests.loss.ledger import Outcome, Stored, Terms, asked_in, attempts_in, compared
 from tests.loss.power import SITE, cut_power
-from tests.support.bridge_process import ROOT, BridgeProcess, eventually
+from tests.support.bridge_process import ROOT, BridgeProcess, descendants, eventually
 from tests.support.fakes import unused_port
 
 _STORED_SECONDS = 120.0
@@ -186,8 +186,14 @@ class Run:
         Returns:
             When the power went, by the clients' clock.
         """
+        workers = descendants(self.running.pid)
         at = time.monotonic()
         self.running.kill()
+        for pid in workers:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it has left with its parent
         taken = cut_power(self.journal, self._syncs, self.chance)
         self.notes.append(f"a power cut took {taken} bytes")
         self.running.start()

@@ -134,9 +134,11 @@ def _worker_killed(start: Start) -> Run:
     return run
 
 
-def _power_lost(fsync: str, forgotten_seconds: float) -> Callable[[Start], Run]:
+def _power_lost(
+    fsync: str, forgotten_seconds: float, *, workers: int = 0
+) -> Callable[[Start], Run]:
     def play(start: Start) -> Run:
-        run = start(instrumented=True, journal={"fsync": fsync})
+        run = start(instrumented=True, journal={"fsync": fsync}, workers=workers)
         cuts = []
         run.begin()
         for part in _moments(run):
@@ -299,6 +301,12 @@ SCENARIOS = (
         name="h4",
         title="fsync fails, then the power",
         play=_fsync_fails,
+        few_refused=False,
+    ),
+    Scenario(
+        name="h6",
+        title="power cut three times, two workers",
+        play=_power_lost("before_end", 0.0, workers=2),
         few_refused=False,
     ),
     Scenario(

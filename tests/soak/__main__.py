@@ -83,6 +83,7 @@ def _sample(run: Run, counts: Path, seconds: float) -> Sample:
         deferreds=found["Deferred"],
         delayed_calls=found["DelayedCall"],
         connections=found["Server"] + found["Client"],
+        objects=found["objects"],
     )
 
 

@@ -27,6 +27,8 @@ class Sample:
     delayed_calls: int
     connections: int
     """From clients and to upstreams."""
+    objects: int
+    """Of Python's, as its garbage collector counts; to look at when memory grows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
