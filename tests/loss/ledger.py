@@ -160,13 +160,19 @@ def compared(
     for attempt in attempts:
         _sort(attempt, outcome)
     rows: dict[str, list[Any]] = defaultdict(list)
+    beheaded: list[Any] = []
     for row in stored.rows():
         for prompt in row["prompts"]:
             rows[prompt].append(row)
-        if len(row["prompts"]) != 1 and row["id"] not in terms.damaged:
+        if not row["prompts"] and row["id"] in terms.damaged:
+            beheaded.append(row)  # the line that was destroyed held its prompt
+        elif len(row["prompts"]) != 1:
             outcome.note("other", f"{row['id']} ({row['kind']}) has {len(row['prompts'])} prompts")
     for attempt in attempts:
-        _compare(attempt, asked.get(attempt.nonce), rows.pop(attempt.prompt, []), terms, outcome)
+        found = rows.pop(attempt.prompt, [])
+        if not found and beheaded and attempt.nonce in asked:
+            found = [beheaded.pop()]
+        _compare(attempt, asked.get(attempt.nonce), found, terms, outcome)
     for prompt in rows:
         outcome.note("other", f"a row of no attempt: {prompt[:60]!r}")
     if strays := stored.strays():
@@ -190,12 +196,8 @@ def _compare(
 ) -> None:
     label = f"{attempt.nonce} {attempt.api} ({attempt.outcome} {attempt.status})"
     fewest, most, states = _allowed(attempt, asked, terms)
-    damaged = [row for row in rows if row["id"] in terms.damaged]
-    if damaged or (not rows and terms.damaged and fewest):
-        # One line was destroyed: its interception may lack it, and is no other's fault.
-        if not damaged:
-            outcome.note("lost", f"{label}: no row")
-        return
+    if any(row["id"] in terms.damaged for row in rows):
+        return  # a line of it was destroyed; it may lack that
     if len(rows) < fewest:
         if _before_a_cut(attempt, terms):
             outcome.forgotten += 1
