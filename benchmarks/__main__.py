@@ -33,6 +33,7 @@ from benchmarks.servers import (
     bare,
     interrupt_as_exit,
     nginx_program,
+    pids_of,
     resident_bytes,
 )
 from benchmarks.speech import BEDROCK, CHAT, RESPONSES
@@ -69,7 +70,7 @@ class Run:
             own.later_start_seconds = server.later_start_seconds
             self._records[server.name] = Records(server)
         _let_be(_IDLE_SECONDS)
-        own.idle_bytes = resident_bytes(server.pid)
+        own.idle_bytes = sum(map(resident_bytes, pids_of(server)))
         if server.name != "direct":
             # Before any other load: streams would live in what that has left behind.
             own.memory = measures.memory(server, self._cores)
@@ -113,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repetition")
     parser.add_argument("--repetitions", type=int, default=0, help="default 5, with --quick 1")
-    parser.add_argument("--only", default="bridge,nginx", help="besides bare: bridge, nginx")
+    parser.add_argument(
+        "--only", default="bridge,nginx", help="besides bare: bridge, workers, nginx"
+    )
     given = parser.parse_args(arguments)
     chosen = set(given.only.split(","))
     interrupt_as_exit()
@@ -158,6 +161,17 @@ def _proxies(
         spoken = (CHAT, RESPONSES, BEDROCK)
         servers += [bridges[0], *(InOtherWords(bridges[0], speech) for speech in spoken)]
         servers.append(bridges[1])
+    if "workers" in chosen:
+        servers += [
+            Bridge(
+                fsync="before_end",
+                directory=directory / f"workers{count}",
+                upstream=upstream,
+                aws=aws,
+                workers=count,
+            )
+            for count in (1, 2)
+        ]
     program = nginx_program()
     if "nginx" in chosen and program is not None:
         servers.append(Nginx(program=program, directory=directory / "nginx", upstream=upstream))

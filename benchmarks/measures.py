@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.load import Job
-from benchmarks.servers import Cores, Server, cpu_seconds, pin, resident_bytes
+from benchmarks.servers import Cores, Server, cpu_seconds, pids_of, pin, resident_bytes
 from benchmarks.speech import Speech
 from tests.support.bridge_process import ROOT, eventually
 
@@ -85,9 +85,10 @@ class LoadFailed(Exception):  # noqa: N818  # reads as a sentence
 def throughput(server: Server, cores: Cores, seconds: float) -> Throughput:
     """Ask for small messages on 32 connections."""
     job = _job(server, "requests", _small(server, _ANSWER, stream=False), _ANSWER, seconds=seconds)
-    before = cpu_seconds(server.pid)
+    pids = pids_of(server)
+    before = sum(map(cpu_seconds, pids))
     result = _run(job, cores)
-    used = cpu_seconds(server.pid) - before
+    used = sum(map(cpu_seconds, pids)) - before
     return Throughput(
         per_second=result["done"] / result["seconds"],
         cpu_microseconds=used / result["done"] * _MICRO,
@@ -101,9 +102,10 @@ def streaming(server: Server, cores: Cores, events: int, streams: int = CONNECTI
     knobs = _streamed(server.speech, events)
     body = _small(server, knobs, stream=True)
     job = _job(server, "streams", body, knobs, connections=streams)
-    before = cpu_seconds(server.pid)
+    pids = pids_of(server)
+    before = sum(map(cpu_seconds, pids))
     result = _run(job, cores)
-    used = cpu_seconds(server.pid) - before
+    used = sum(map(cpu_seconds, pids)) - before
     return Streaming(cpu_microseconds=used / (streams * events) * _MICRO, done=result["done"])
 
 
@@ -131,18 +133,18 @@ def memory(server: Server, cores: Cores) -> Memory:
     knobs = {"x-demo-events": "600"}
     more = _HELD_STREAMS - _FIRST_STREAMS
     with _held(_job(server, "hold", body, knobs, connections=_FIRST_STREAMS), cores):
-        before = _settled(server.pid)
+        before = _settled(pids_of(server))
         with _held(_job(server, "hold", body, knobs, connections=more), cores):
-            after = _settled(server.pid)
+            after = _settled(pids_of(server))
     return Memory(held=after, per_stream=(after - before) / more, done=_HELD_STREAMS)
 
 
-def _settled(pid: int) -> int:
+def _settled(pids: Sequence[int]) -> int:
     """Return the resident bytes when they have not grown for a while."""
     seen: list[int] = []
 
     def steady() -> bool:
-        seen.append(resident_bytes(pid))
+        seen.append(sum(map(resident_bytes, pids)))
         return len(seen) > 5 and max(seen[-5:]) == min(seen[-5:])
 
     try:

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from tests.support.fakes import unused_port
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_WORKER = b"bridge.workers"
 _NGINX = """\
 daemon off;
 master_process off;
@@ -201,14 +202,22 @@ class Bridge:
     speech = MESSAGES
 
     def __init__(
-        self, *, fsync: str, directory: Path, upstream: DemoUpstream, aws: AwsUpstream
+        self,
+        *,
+        fsync: str,
+        directory: Path,
+        upstream: DemoUpstream,
+        aws: AwsUpstream,
+        workers: int = 0,
     ) -> None:
-        self.name = f"bridge {fsync}"
+        plural = "" if workers == 1 else "s"
+        self.name = f"bridge, {workers} worker{plural}" if workers else f"bridge {fsync}"
         directory.mkdir()
         self.process = BridgeProcess(
             directory=directory,
             settings={
                 "log_level": "warning",
+                "workers": workers,
                 "journal": {"fsync": fsync},
                 "aibridge": {
                     "providers": [
@@ -245,6 +254,12 @@ class Bridge:
         return self.process.pid
 
     @property
+    def pids(self) -> Sequence[int]:
+        """Its own processes: the database's are not."""
+        below = descendants(self.pid).items()
+        return [self.pid, *(pid for pid, command in below if _WORKER in command)]
+
+    @property
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.process.token()}"}
 
@@ -258,7 +273,8 @@ class Bridge:
         self.process.wait_for_database()
         for child in descendants(self.pid):
             pin(child, cores.rest)  # the database, which hands it on to its own children
-        pin(self.pid, cores.server)
+        for own in self.pids:
+            pin(own, cores.server)
 
     def stop(self) -> None:
         self.process.close()
@@ -315,6 +331,13 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process, its threads included, its children not."""
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def pids_of(server: Server) -> Sequence[int]:
+    """Return the processes whose time and memory are a server's."""
+    if isinstance(server, InOtherWords):
+        server = server.bridge
+    return server.pids if isinstance(server, Bridge) else [server.pid]
 
 
 def resident_bytes(pid: int) -> int:

@@ -73,6 +73,7 @@ class Lifecycle:
         self._operations_ports: list[IListeningPort] = []
         self._bringing_up: Deferred[object] | None = None
         self._stopping = False
+        self._shut_out = True
         clock = bridge.reactor
         self._periodic = (
             Periodic(
@@ -272,10 +273,10 @@ class Lifecycle:
             _log.info("answers of revoked tokens ended", count=ended)
 
     async def _stop_listening(self, ports: Sequence[IListeningPort]) -> None:
+        reactor = self._bridge.reactor
         for port in ports:
-            await _step(
-                "stop listening", close_port(port, self._bridge.reactor), self._bridge.reactor
-            )
+            closing = close_port(port, reactor, shut_out=self._shut_out)
+            await _step("stop listening", closing, reactor)
 
     async def _drain(self) -> None:
         """Serve the connections that there are: what runs, and one more request on each.

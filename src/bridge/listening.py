@@ -37,7 +37,7 @@ _NO_SYN = (
 Instructions = tuple[tuple[int, int, int, int], ...]
 
 
-async def close_port(port: IListeningPort, reactor: Any) -> None:
+async def close_port(port: IListeningPort, reactor: Any, *, shut_out: bool = True) -> None:
     """Stop listening, and serve the connections that the kernel has made until now.
 
     A socket takes those that nobody has accepted with it when it is closed. Twisted's ports do not
@@ -45,10 +45,15 @@ async def close_port(port: IListeningPort, reactor: Any) -> None:
     load some would be lost: here they are looked for, and the socket is closed in the same moment.
     Before, on Linux, nobody new is let in for HANDSHAKE_SECONDS, so that none is being made then;
     who comes meanwhile is not answered, knocks again a second later, and is refused.
+
+    Args:
+        port: Twisted's.
+        reactor: gives the time.
+        shut_out: false when other processes have the socket, too, and go on with it.
     """
     if IReadDescriptor.providedBy(port):
         listening = getattr(port, "socket", None)
-        if isinstance(listening, socket.socket) and let_nobody_in(listening):
+        if not shut_out or (listening is not None and let_nobody_in(listening)):
             await deferLater(reactor, HANDSHAKE_SECONDS)
         for _ in range(_TURNS):
             port.doRead()

@@ -152,7 +152,7 @@ class KilledTests(WorkersCase):
 
 
 class ChangeTests(WorkersCase):
-    async def test_reloaded_and_then_stopped_under_load(self) -> None:
+    async def test_reloaded_renewed_and_then_stopped_under_load(self) -> None:
         await self.start_workers()
         await self.begin_load()
 
@@ -166,8 +166,14 @@ class ChangeTests(WorkersCase):
         await self.said(NOT_RELOADED)
         await self.load.complete(BETWEEN)
         self.assertEqual(len(self.former.requests), asked)
-        self.assertEqual(set(self.load.counts), {COMPLETE})
         self.assertIn(RELOADED, self.output)
+
+        (renewed, _) = (await deferToThread(self.status))["workers"]
+        os.kill(renewed["pid"], signal.SIGTERM)
+        await self.said("worker ended")
+        await eventually_in_thread(self.all_ready, "another worker", SECONDS)
+        await self.load.complete(BETWEEN)
+        self.assertEqual(set(self.load.counts), {COMPLETE})
 
         self.load.changing()
         self.bridge.signal(signal.SIGTERM)

@@ -29,7 +29,7 @@ from tests.support.fakes import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.02
-_START_SECONDS = 60.0
+_START_SECONDS = 150.0
 _STOP_SECONDS = 60.0
 
 

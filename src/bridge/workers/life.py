@@ -25,6 +25,8 @@ class WorkerLifecycle(Lifecycle):
         self._choice = Choice([], shared)
         self._receiving: Receiving | None = None
         self._closed_to_new = False
+        # The sockets are the parent's, too, and a successor's.
+        self._shut_out = False
 
     def serve_clients(self) -> None:
         """Accept on all addresses.
@@ -45,6 +47,10 @@ class WorkerLifecycle(Lifecycle):
         self._choice = Choice(groups, self._shared)
         self._share(self._ports)
         self._count(0)
+
+    def parent_gone(self) -> None:
+        """Nobody will accept on the sockets after this process and its like."""
+        self._shut_out = True
 
     async def drain_clients(self) -> None:
         """Take no more connections, and let running answers end."""

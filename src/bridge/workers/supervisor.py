@@ -43,9 +43,10 @@ from bridge.workers.together import together
 PING_SECONDS = 1.0
 FRESH_SECONDS = 1.0
 """How long a scrape waits for the workers to say how they are."""
-SILENT_SECONDS = 30.0
-"""A worker that says nothing for so long is stuck, and is killed."""
-START_SECONDS = 60.0
+SILENT_PINGS = 30
+"""A worker that leaves so many unanswered is stuck, and is killed. Not seconds, of which many may
+have passed when it was the parent who stood still."""
+STARTING_PINGS = 120
 RELOAD_SECONDS = 20.0
 STEADY_SECONDS = 10.0
 """A worker that lived so long is replaced at once."""
@@ -64,7 +65,8 @@ class _Place:
         self.child: Child | None = None
         self.ready = False
         self.since = now
-        self.heard_at = now
+        self.unanswered = 0
+        """Pings since it last said anything."""
         self.pulse: Pulse | None = None
         self.restarts = 0
         self.pause_seconds = 0.0
@@ -279,7 +281,8 @@ class Supervisor:
 
     def _spawn(self, place: _Place) -> None:
         place.restarting = None
-        place.since = place.heard_at = self._reactor.seconds()
+        place.since = self._reactor.seconds()
+        place.unanswered = 0
         place.ready = False
         assert self.spawning is not None  # noqa: S101 - set by who has wired us
         place.child = self.spawning.spawn(
@@ -297,7 +300,7 @@ class Supervisor:
             place.child.tell(Stored(address=self._address))
 
     def _heard_of(self, place: _Place, message: FromWorker) -> None:
-        place.heard_at = self._reactor.seconds()
+        place.unanswered = 0
         match message:
             case Pulse():
                 self._pulsed(place, message)
@@ -363,15 +366,15 @@ class Supervisor:
         place.restarting = self._reactor.callLater(place.pause_seconds, self._spawn, place)
 
     def _ping(self) -> None:
-        now = self._reactor.seconds()
         self._pinged += 1
         cutoff = self._retention.cutoff() if self._retention is not None else None
         for place in self._places:
             if place.child is None:
                 continue
             place.child.tell(Ping(number=self._pinged, cutoff=cutoff))
-            patience = SILENT_SECONDS if place.ready else START_SECONDS
-            if now - place.heard_at > patience and not place.child.stopping:
+            place.unanswered += 1
+            patience = SILENT_PINGS if place.ready else STARTING_PINGS
+            if place.unanswered > patience and not place.child.stopping:
                 _log.error("worker killed, it does not answer", worker=place.number + 1)
                 place.child.kill()
 

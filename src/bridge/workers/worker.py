@@ -230,6 +230,8 @@ class Worker:
     def _parent_gone(self) -> None:
         if not self._stopping:
             _log.warning("the parent is gone; running answers may end")
+            if self._lifecycle is not None:
+                self._lifecycle.parent_gone()
             self._end()
 
     def _failed(self, error: Exception) -> None:
