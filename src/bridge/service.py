@@ -208,6 +208,7 @@ class BridgeService(Service):
                 on_ready=self._ready,
                 on_failure=self._failed,
             )
+            self._keep_configuration(self._workers)
             return self._lifecycle
         bridge = assemble(
             self._settings, reactor=self._reactor, streams=self._streams, data_dir=self._data_dir
@@ -294,7 +295,13 @@ class BridgeService(Service):
         else:
             run_in_background("reload the workers", self._reload_workers(self._workers, done))
 
+    def _keep_configuration(self, workers: Supervisor) -> None:
+        """Have workers that are started from now on use what the file says now."""
+        if workers.spawning is not None and self._path:
+            workers.spawning.content = Path(self._path).read_bytes()
+
     async def _reload_workers(self, workers: Supervisor, done: Reloaded) -> None:
+        self._keep_configuration(workers)
         problems = await workers.reload()
         if problems:
             _log.error("configuration not reloaded by all workers", problems=problems)

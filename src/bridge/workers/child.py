@@ -90,7 +90,7 @@ class Child(ProcessProtocol):
         self.ended.callback(None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Spawning:
     """How workers are started. Nothing that is secret is on their command line."""
 
@@ -105,6 +105,8 @@ class Spawning:
     data_dir: Path
     log_human: str
     demo: DemoProcess | None
+    content: bytes = b""
+    """What the configuration file said when it was last put in force."""
 
     def spawn(
         self,
@@ -142,6 +144,7 @@ class Spawning:
             number=number,
             processes=processes,
             config=self.config,
+            content=self.content,
             flags=dict(self.flags),
             data_dir=str(self.data_dir),
             log_human=self.log_human,

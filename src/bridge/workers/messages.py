@@ -33,7 +33,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Counted from 0."""
     processes: int
     config: str
-    """The configuration file; "" for none."""
+    """The configuration file, which is read at reloads; "" for none."""
+    content: bytes
+    """What the file said when it was last put in force: it may not be usable any more."""
     flags: dict[str, str]
     data_dir: str
     log_human: str

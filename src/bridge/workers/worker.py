@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,8 @@ class Worker:
         self._flush_number = 0
         self._telling: object | None = None
         self._stopping = False
-        self._settings = self._read()
+        with in_a_file(hello.content) as path:
+            self._settings = load(path if hello.config else None, hello.flags, environ)
         self._streams: LogStreams = configure(
             log_human=hello.log_human,
             log_json=self._settings[options.LOG_JSON],
@@ -318,6 +321,15 @@ class _Told:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(address)
+
+
+@contextmanager
+def in_a_file(content: bytes) -> Iterator[Path]:
+    """Give a file with this content, which nobody else can find."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield Path(f"/dev/fd/{file.fileno()}")
 
 
 def hello_from(fd: int) -> Hello:
