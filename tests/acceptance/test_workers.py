@@ -22,7 +22,7 @@ from tests.acceptance.under_load import COMPLETE, REFUSED, Load
 from tests.durability.database import Database
 from tests.durability.records import Records
 from tests.loopback.speech import MESSAGES, RESPONSES
-from tests.support.rawclient import CLEAN, raw_request
+from tests.support.rawclient import CLEAN, RawClient, raw_request
 
 WORKERS = 2
 RATE = 5
@@ -247,6 +247,9 @@ class SharingTests(WorkersCase):
         ]
         go_on = raw_request(b"POST", b"/openai/v1/responses", RESPONSES.ask[:-1] + link, headers)
 
+        for each in clients:
+            await self.knows_the_database(each)
+
         clients[0].send(asking(self.token, "keep this", RESPONSES))
         self.assertEqual((await clients[0].response()).status, 200)
         for each in clients:
@@ -262,6 +265,16 @@ class SharingTests(WorkersCase):
             partial(self.bridge.ask, "GET", "/api/v2/aibridge/interceptions", token="admin")
         )
         self.assertEqual(found[0], 200)
+
+    async def knows_the_database(self, client: RawClient) -> None:
+        """Wait until the worker of this connection has one of its own to the database."""
+        path = b"/api/v2/aibridge/interceptions?limit=1"
+        admin = (b"Authorization", b"Bearer " + self.bridge.token("admin").encode())
+        status, deadline = 0, time.monotonic() + SECONDS
+        while status != 200 and time.monotonic() < deadline:
+            client.send(raw_request(b"GET", path, b"", [admin]))
+            status = (await client.response()).status
+        self.assertEqual(status, 200)
 
 
 UNLUCKY = frozenset({"503", "unanswered, kept connection", "unanswered, new connection"})
