@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.domain.errors import Unauthenticated
-from bridge.domain.records import InterceptionStarted
+from bridge.domain.records import InterceptionStarted, TokenUsageRecorded
 from tests.loopback import endings
 from tests.loopback.speaking import SpeakingTestCase
 from tests.loopback.speech import MESSAGES
@@ -75,7 +75,9 @@ class JournalTests(endings.JournalCases):
 
         self.assertEqual((response.body, response.end), (self.speech.whole, "clean"))
         self.assertEqual(self.journal.ended.status, "completed")
-        self.assertTrue(self.journal.ended.partially_observed)
+        # The counts have gone with the end.
+        self.assertEqual(self.journal.of(TokenUsageRecorded)[-1].usage_source, "provider_final")
+        self.assertFalse(self.journal.ended.partially_observed)
 
 
 class AbortTests(endings.AbortCases):

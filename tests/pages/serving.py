@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg2
 import structlog
 from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
 
 from bridge.domain.identity import Role
 from bridge.domain.records import Record
@@ -23,6 +26,13 @@ from bridge.store.writes import write_batch
 from tests.pages.seeding import PEOPLE, company
 from tests.store.journalled import lines
 from tests.support.bridge_process import BridgeProcess, eventually
+
+FOLLOWED_SECONDS = 60.0
+_DERIVED = """
+SELECT 1 WHERE NOT EXISTS (SELECT FROM aibridge_session_marks)
+    AND NOT EXISTS (SELECT FROM aibridge_usage_marks)
+    AND NOT EXISTS (SELECT FROM aibridge_search_marks)
+"""
 
 DEMO = {"aibridge": {"providers": [{"name": "demo", "type": "demo"}]}}
 
@@ -69,9 +79,16 @@ class Served:
         assert status == 200, answer
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Put records into the database."""
+        """Put records into the database, and wait until all that is derived of them is there."""
         batch = lines(*records)
         await self._transaction(lambda cursor: write_batch(cursor, batch))
+        await deferToThread(eventually, self._derived, seconds=FOLLOWED_SECONDS, what="followers")
+
+    def _derived(self) -> bool:
+        with closing(psycopg2.connect(self.bridge.database_address())) as connection:
+            cursor = connection.cursor()
+            cursor.execute(_DERIVED)
+            return cursor.fetchone() is not None
 
     async def people(self) -> None:
         """Make the company's people: alice a member, bob an auditor, carol a member."""
