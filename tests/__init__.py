@@ -1,6 +1,7 @@
-"""The test suite: `python -m twisted.trial tests`."""
+"""The test suite: `python -m twisted.trial tests`; see docs/testing.rst."""
 
 import structlog
+from hypothesis import HealthCheck, settings
 
 
 def drop_logs() -> None:
@@ -10,3 +11,8 @@ def drop_logs() -> None:
 
 
 drop_logs()
+# A busy machine is no fault of what is tested; tests of time set limits of their own.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")

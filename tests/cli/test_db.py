@@ -116,7 +116,7 @@ class SessionTests(StoreTestCase):
 
         out, code = await _aibridge(flags, "db", "status")
 
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 3)
         self.assertIn("The database at u@127.0.0.1:1/d cannot be reached", out)
         self.assertNotIn("Traceback", out)
         self.assertNotIn("secret", out)
