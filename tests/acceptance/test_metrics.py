@@ -17,13 +17,22 @@ from tests.support.bridge_process import BridgeProcess, eventually
 
 PROVIDERS = [{"name": "demo", "type": "demo"}]
 SECONDS = 20.0
-TOLD = frozenset({catalogue.BREAKER_STATE, catalogue.KEYS, catalogue.INFLIGHT, catalogue.STREAMS})
+TOLD = frozenset(
+    {
+        *(catalogue.BREAKER_STATE, catalogue.KEYS, catalogue.INFLIGHT, catalogue.STREAMS),
+        catalogue.WORKERS,
+    }
+)
 """Gauges that are there only while there is something to tell."""
 
 
 def demo(directory: Path) -> BridgeProcess:
-    """Return a bridge with the demo provider."""
-    return BridgeProcess(directory=directory, settings={"aibridge": {"providers": PROVIDERS}})
+    """Return a bridge with the demo provider, that tells a SIEM."""
+    settings = {
+        "aibridge": {"providers": PROVIDERS},
+        "siem": {"file": str(directory / "siem.jsonl")},
+    }
+    return BridgeProcess(directory=directory, settings=settings)
 
 
 shared = Shared(demo)
@@ -97,11 +106,15 @@ class MetricsTests(AcceptanceCase):
             return self.value("aibridge_store_connected", kind="embedded") == 1
 
         eventually(connected, seconds=SECONDS, what="the database")
-        eventually(
-            lambda: "\naibridge_auth_snapshot_age_seconds " in self.scrape(),
-            seconds=SECONDS,
-            what="the tokens",
-        )
+        for gauge, what in (
+            ("aibridge_auth_snapshot_age_seconds", "the tokens"),
+            ("aibridge_siem_records_pending", "the SIEM's file"),
+        ):
+            eventually(
+                lambda gauge=gauge: f"\n{gauge} " in self.scrape(),  # type: ignore[misc]
+                seconds=SECONDS,
+                what=what,
+            )
         found = {
             sample.name
             for family in text_string_to_metric_families(self.scrape())
