@@ -171,7 +171,7 @@ INSERT INTO aibridge_tool_usages
 SELECT {_IDENTIFIER.format(at="b.at", n="'u' || b.g || '.' || k")}, b.id, k, {{day}},
        'msg_' || b.id, 'call-' || b.id || '-' || k,
        (ARRAY['Bash', 'Read', 'Edit', 'Grep', 'TodoWrite', 'WebFetch'])[1 + (b.g + k) % 6],
-       '{{{{"command": "' || s.text || '", "path": "/work/src/m' || (b.g + k) % 997 || '.py"}}}}',
+       '{{{{"command": "' || s.text || '", "path": "/srv/src/m' || (b.g + k) % 997 || '.py"}}}}',
        false, '{{{{}}}}', b.at
 FROM bench_day b
 CROSS JOIN LATERAL generate_series(1, (b.g % 7)::int) k
