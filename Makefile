@@ -10,6 +10,8 @@
 # make fuzz   runs hypothesis on everything that reads what others wrote, ten minutes for each target
 # make lint   checks style, types and floors
 # make bench  compares the bridge with bare Klein + treq and nginx
+# make bench-journal
+#             says how many records a second are appended, and stored in the embedded database
 # make bench-store
 #             times the store on two million made-up interceptions (12 GB, an hour)
 # make bench-peers
@@ -20,7 +22,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients faults loss soak fuzz lint bench bench-store bench-peers requirements clean
+.PHONY: run test test-clients faults loss soak fuzz lint bench bench-journal bench-store bench-peers requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -65,6 +67,9 @@ lint: $(VENV)/.development
 
 bench: $(VENV)/.development
 	PYTHONPATH=. $(BIN)/python -m benchmarks
+
+bench-journal: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m benchmarks.journal
 
 # Smaller and kept: make bench-store SIZE="--interceptions 100000 --data-dir /tmp/store"
 SIZE ?=

@@ -44,6 +44,8 @@ class Target:
     limit: float
     at_least: bool
     unit: str
+    values: tuple[float, ...] = ()
+    """Of every repetition, where `value` is their median."""
 
     @property
     def reached(self) -> bool:
@@ -181,10 +183,33 @@ def target_lines(found: Iterable[Target]) -> str:
     """Return one line for each target."""
     return "\n".join(
         f"{'reached' if target.reached else 'MISSED ':8}  {target.what}: "
-        f"{target.value:.3g} {target.unit}".rstrip()
-        + f" ({'at least' if target.at_least else 'at most'} {target.limit:g})"
+        f"{number(target.value)} {target.unit}".rstrip()
+        + f" ({'at least' if target.at_least else 'at most'} {number(target.limit)}"
+        + _range(target.values)
+        + ")"
         for target in found
     )
+
+
+def median_target(
+    what: str, values: Sequence[float], limit: float, unit: str, *, at_least: bool = False
+) -> Target:
+    """Return a target whose value is the median of those of every repetition."""
+    return Target(
+        what=what, value=statistics.median(values), limit=limit, at_least=at_least, unit=unit,
+        values=tuple(values),
+    )  # fmt: skip
+
+
+def number(value: float) -> str:
+    """Return a number with three digits that count, or all of a large one's."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _range(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return ""
+    return f"; {number(min(values))} to {number(max(values))} in {len(values)}"
 
 
 def arrival_lines(numbers: Mapping[str, Numbers]) -> str:

@@ -333,6 +333,16 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def tree_seconds(pid: int) -> float:
+    """Return the processor time of a process and of all that it has started, the ended too."""
+    total = 0.0
+    for each in (pid, *descendants(pid)):
+        with contextlib.suppress(FileNotFoundError):  # it has just ended; its parent has its time
+            fields = Path(f"/proc/{each}/stat").read_bytes().rpartition(b") ")[2].split()
+            total += sum(map(int, fields[11:15])) / _TICKS
+    return total
+
+
 def pids_of(server: Server) -> Sequence[int]:
     """Return the processes whose time and memory are a server's."""
     if isinstance(server, InOtherWords):
