@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
 from benchmarks import store_rows
 from bridge.store import search, sessions, usage
 from bridge.store.connection import Cursor
-from bridge.store.partitions import day_literal, ensure_days, stored_days
+from bridge.store.partitions import (
+    OPTIONS,
+    day_literal,
+    ensure_days,
+    partition_name,
+    stored_days,
+)
 from bridge.store.pool import Pool
 from bridge.store.rebuild import mark_day
 from bridge.store.rows import many, none
 
 _MARKS_AT_ONCE = 5000
-_AT_ONCE = 3
+_AT_ONCE = 2
 _INDEXED = "SELECT DISTINCT day FROM aibridge_search"
-_DROP_INDEX = "DROP INDEX IF EXISTS aibridge_search_words"
-# As in the schema.
-_CREATE_INDEX = """
-SET LOCAL maintenance_work_mem = '256MB';
-CREATE INDEX aibridge_search_words ON aibridge_search USING gin (words)
-    WITH (gin_pending_list_limit = 512)
+_SEARCH = "aibridge_search"
+_CREATE = "CREATE TABLE {into} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES){options}"
+_ATTACH = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{after}')"
+_DEFINITIONS = """
+SELECT CASE WHEN i.indisprimary
+    THEN 'ALTER TABLE ' || %(into)s || ' ADD ' || pg_get_constraintdef(c.oid)
+    ELSE regexp_replace(
+        pg_get_indexdef(i.indexrelid), 'INDEX .* ON (ONLY )?[^ ]+ ', 'INDEX ON ' || %(into)s || ' ')
+    END
+FROM pg_index i
+LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'p'
+WHERE i.indrelid = %(table)s::regclass
 """
 
 
@@ -33,8 +46,8 @@ CREATE INDEX aibridge_search_words ON aibridge_search USING gin (words)
 class Size:
     """How much there is to be.
 
-    There are as many prompts as interceptions, 1.5 token rows and legs for each, 3 tool calls and
-    half a thought.
+    For each interception there are 2 prompts, 1.5 token rows and legs, 3 tool calls and half a
+    thought, on average.
     """
 
     interceptions: int = 2_000_000
@@ -52,6 +65,8 @@ async def fill(
 ) -> None:
     """Store made-up records in a database that has none, and derive what follows from them.
 
+    Days are filled two at a time into tables of their own, whose indexes are made afterwards.
+
     Args:
         pool: on a migrated database.
         size: how much.
@@ -61,17 +76,31 @@ async def fill(
     began = time.monotonic()
     days = [last - timedelta(days=back) for back in reversed(range(size.days))]
     await pool.transaction(lambda cursor: _prepare(cursor, size), statement_seconds=0)
-    for number, day in enumerate(days):
-        await pool.transaction(
-            lambda cursor, number=number, day=day: _day(cursor, size, number, day),  # type: ignore[misc]  # bound at once
-            statement_seconds=0,
-        )
-        say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
-    await pool.transaction(lambda cursor: none(cursor, "DROP TABLE bench_sentences"))
+    waiting = list(reversed(list(enumerate(days))))
+
+    async def work() -> None:
+        while waiting:
+            number, day = waiting.pop()
+            await pool.transaction(
+                lambda cursor, number=number, day=day: _day(cursor, size, number, day),  # type: ignore[misc]  # bound at once
+                statement_seconds=0,
+            )
+            say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
+
+    await _several(work)
+    for day in days:
+        await pool.transaction(lambda cursor, day=day: _attach(cursor, day), statement_seconds=0)  # type: ignore[misc]  # bound at once
+    await pool.transaction(lambda cursor: none(cursor, store_rows.FORGET))
     await pool.outside_transaction("ANALYZE")
+    say(f"attached, {time.monotonic() - began:.0f} s")
     await derive(pool, searchable=size.searchable_days, say=say)
     await pool.outside_transaction("VACUUM ANALYZE")
     say(f"all derived, {time.monotonic() - began:.0f} s")
+
+
+async def _several(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run so many at once as there are processors for."""
+    await gatherResults([Deferred.fromCoroutine(work()) for _ in range(_AT_ONCE)])
 
 
 async def derive(
@@ -84,6 +113,16 @@ async def derive(
         searchable: how many days' content, the newest ones.
         say: told how far it is.
     """
+    await gatherResults(
+        [
+            Deferred.fromCoroutine(_follow(pool, say)),
+            Deferred.fromCoroutine(_index(pool, searchable, say)),
+        ]
+    )
+
+
+async def _follow(pool: Pool, say: Callable[[str], None]) -> None:
+    """Compute sessions, facets and usage."""
     for name, follow in (("sessions", sessions.follow), ("usage", usage.follow)):
         began = time.monotonic()
         count = 0
@@ -96,35 +135,24 @@ async def derive(
             if not done.marks:
                 break
             say(f"{name}: {count} marks, {time.monotonic() - began:.0f} s")
-    await _index(pool, searchable, say)
 
 
 async def _index(pool: Pool, searchable: int, say: Callable[[str], None]) -> None:
-    """Compute the words of days that have none, on several connections at once.
+    """Compute the words of days that have none, and index them day by day.
 
-    The index over them is made afterwards, which takes a fraction of the time.
+    An index over a day's words is made in a fraction of the time that it takes to grow.
     """
     began = time.monotonic()
     days = await pool.transaction(stored_days)
     await pool.transaction(lambda cursor: ensure_days(cursor, days), statement_seconds=0)
     indexed = {day for (day,) in await pool.transaction(lambda cursor: many(cursor, _INDEXED))}
     unindexed = [day for day in reversed(days[:searchable]) if day not in indexed]
-    if not unindexed:
-        return
-    await pool.transaction(lambda cursor: none(cursor, _DROP_INDEX), statement_seconds=0)
-
-    async def work() -> None:
-        while unindexed:
-            day = unindexed.pop()
-            await pool.transaction(
-                lambda cursor, day=day: search.index_day(cursor, day),  # type: ignore[misc]  # bound at once
-                statement_seconds=0,
-            )
-            say(f"search: {day}, {time.monotonic() - began:.0f} s")
-
-    await gatherResults([Deferred.fromCoroutine(work()) for _ in range(_AT_ONCE)])
-    await pool.transaction(lambda cursor: none(cursor, _CREATE_INDEX), statement_seconds=0)
-    say(f"search: indexed, {time.monotonic() - began:.0f} s")
+    for day in unindexed:
+        await pool.transaction(
+            lambda cursor, day=day: search.index_day(cursor, day),  # type: ignore[misc]  # bound at once
+            statement_seconds=0,
+        )
+        say(f"search: {day}, {time.monotonic() - began:.0f} s")
 
 
 async def _prepare(cursor: Cursor, size: Size) -> None:
@@ -133,25 +161,42 @@ async def _prepare(cursor: Cursor, size: Size) -> None:
 
 
 async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:
-    # In the same transaction: a server without replicas then writes no log of the rows.
-    await ensure_days(cursor, [day])
     first = size.interceptions * number // size.days
     count = size.interceptions * (number + 1) // size.days - first
-    await none(
-        cursor,
-        store_rows.DAY.format(
-            day=day_literal(day),
-            day_number=number,
-            first=first,
-            count=count,
-            rare_every=max(size.interceptions // store_rows.RARE_ROWS, 8),
-            users=size.users,
-            clients=size.clients,
-            providers=size.providers,
-            models=size.models,
-        ),
+    made = store_rows.DAY.format(
+        day=day_literal(day),
+        day_number=number,
+        first=first,
+        count=count,
+        rare_every=max(size.interceptions // store_rows.RARE_ROWS, 8),
+        users=size.users,
+        clients=size.clients,
+        providers=size.providers,
+        models=size.models,
     )
-    for sql in store_rows.RECORDS:
-        await none(cursor, sql.format(day=day_literal(day)))
-    await none(cursor, "DROP TABLE bench_day")
+    await none(
+        cursor, f"SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '256MB'; {made}"
+    )
+    statements = dict(store_rows.RECORDS)
+    if number >= size.days - size.searchable_days:
+        statements[_SEARCH] = store_rows.WORDS
+    for table, sql in statements.items():
+        # Made in this transaction: a server without replicas then writes no log of the rows.
+        into = partition_name(table, day)
+        await none(cursor, _CREATE.format(into=into, table=table, options=OPTIONS.get(table, "")))
+        await none(cursor, sql.format(into=into, day=day_literal(day)))
+        for (made,) in await many(cursor, _DEFINITIONS, {"table": table, "into": into}):
+            await none(cursor, made)
+
+
+async def _attach(cursor: Cursor, day: date) -> None:
+    """Make the tables of a day partitions; their indexes become parts of the partitioned ones."""
+    for table in (*store_rows.RECORDS, _SEARCH):
+        name = partition_name(table, day)
+        if await many(cursor, "SELECT 1 FROM pg_class WHERE relname = %s", (name,)):
+            await none(
+                cursor,
+                _ATTACH.format(table=table, name=name, day=day, after=day + timedelta(days=1)),
+            )
+    await ensure_days(cursor, [day])
     await mark_day(cursor, day)

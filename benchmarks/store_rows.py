@@ -23,7 +23,7 @@ _THREAD_LENGTH = 7
 
 def _draw(number: str, seed: int) -> str:
     """Return SQL of a value from 0 to 1 that follows from the bigint `number`."""
-    return f"((hashint8extended({number}, {seed}) & 1048575) / 1048576.0)"
+    return f"((hashint8extended({number}, {seed}) & 1048575) / 1048576.0::float8)"
 
 
 def _one_of(count: str, draw: str, skew: float) -> str:
@@ -47,8 +47,10 @@ def user_id(number: int) -> UUID:
 
 
 VOCABULARY = f"""
+CREATE AGGREGATE bench_joined(tsvector) (SFUNC = tsvector_concat, STYPE = tsvector, INITCOND = '');
 CREATE UNLOGGED TABLE bench_sentences AS
-SELECT s AS n, string_agg(
+SELECT n, text, aibridge_words(text) AS words
+FROM (SELECT s AS n, string_agg(
     CASE WHEN w = 0 AND s % 4 = 0 THEN '{COMMON_WORD}' ELSE
         substr('babebibobudadedidodufafefifofugagegigogukakekikokulalelilolu',
             1 + 2 * (hashint8extended(v, 1) & 15)::int, 4)
@@ -59,8 +61,11 @@ SELECT s AS n, string_agg(
 FROM generate_series(0, {SENTENCES - 1}) s
 CROSS JOIN generate_series(0, 14) w
 CROSS JOIN LATERAL (SELECT {_one_of("20000", _draw("s * 100 + w", 3), 3.0)} AS v) drawn
-GROUP BY s
+GROUP BY s) s;
+ANALYZE bench_sentences
 """  # constants only
+FORGET = "DROP TABLE bench_sentences; DROP AGGREGATE bench_joined(tsvector)"
+"""Gives up what VOCABULARY made."""
 
 _IDENTIFIER = (
     "(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' "
@@ -68,7 +73,7 @@ _IDENTIFIER = (
 )
 
 DAY = f"""
-CREATE UNLOGGED TABLE bench_day AS
+CREATE TEMPORARY TABLE bench_day ON COMMIT DROP AS
 WITH drawn AS (
     SELECT g, {{day}}::timestamp AT TIME ZONE 'UTC'
                + (g - {{first}} + {_draw("g", 11)}) / {{count}} * interval '86399 seconds' AS at,
@@ -103,7 +108,7 @@ FROM told
 """  # noqa: E501  # constants only
 
 INTERCEPTIONS = f"""
-INSERT INTO aibridge_interceptions
+INSERT INTO {{into}}
     (id, day, kind, initiator_id, username, api_key_id, provider, provider_name, api, method, route,
      model, streaming, client, client_session_id, user_agent, correlating_tool_call_id,
      thread_parent_id, thread_root_id, credential_kind, credential_hint, metadata, started_at,
@@ -129,20 +134,25 @@ SELECT b.id, {{day}}, 'intercepted', {_USER_ID.format(n="b.user_n")}, 'user' || 
 FROM bench_day b
 """  # constants only
 
-PROMPTS = f"""
-INSERT INTO aibridge_user_prompts
-    (id, interception_id, n, day, provider_response_id, prompt, metadata, created_at)
-SELECT b.id, b.id, 1, {{day}}, 'msg_' || b.id,
-       one.text || ' in src/bridge/file' || b.g % 9973 || '.py' || E'\\n' || two.text || '. '
-       || left(md5('x' || b.g), 10)
-       || CASE WHEN b.rare IS NOT NULL THEN ' {RARE_WORD}' ELSE '' END, '{{{{}}}}', b.at
+_PROMPTED = f"""
 FROM bench_day b
-JOIN bench_sentences one ON one.n = {_one_of(str(SENTENCES), _draw("b.g", 21), 1.0)}
-JOIN bench_sentences two ON two.n = {_one_of(str(SENTENCES), _draw("b.g", 22), 2.0)}
-"""  # constants only
+CROSS JOIN LATERAL generate_series(1, 1 + (b.g % 3)::int) k
+JOIN bench_sentences one ON one.n = {_one_of(str(SENTENCES), _draw("b.g * 4 + k", 21), 1.0)}
+JOIN bench_sentences two ON two.n = {_one_of(str(SENTENCES), _draw("b.g * 4 + k", 22), 2.0)}
+"""
+_RARE = f"CASE WHEN b.rare IS NOT NULL AND k = 1 THEN ' {RARE_WORD}' ELSE '' END"
+PROMPTS = f"""
+INSERT INTO {{into}}
+    (id, interception_id, n, day, provider_response_id, prompt, metadata, created_at)
+SELECT CASE WHEN k = 1 THEN b.id ELSE {_IDENTIFIER.format(at="b.at", n="'p' || b.g || '.' || k")} END,
+       b.id, k, {{day}}, 'msg_' || b.id,
+       one.text || ' in src/bridge/file' || b.g % 9973 || '.py' || E'\\n' || two.text || '. '
+       || left(md5('x' || b.g || k), 10) || {_RARE}, '{{{{}}}}', b.at
+{_PROMPTED}
+"""  # noqa: E501  # constants only
 
 TOKENS = f"""
-INSERT INTO aibridge_token_usages
+INSERT INTO {{into}}
     (id, interception_id, n, day, provider_response_id, input_tokens, output_tokens,
      cache_read_input_tokens, cache_write_input_tokens, usage_source, metadata, created_at)
 SELECT {_IDENTIFIER.format(at="b.at", n="'t' || b.g || '.' || k")}, b.id, k, {{day}},
@@ -153,7 +163,7 @@ CROSS JOIN LATERAL generate_series(1, 1 + (b.g % 2)::int) k
 """  # constants only
 
 LEGS = f"""
-INSERT INTO aibridge_legs
+INSERT INTO {{into}}
     (id, interception_id, n, day, provider_name, model, hint, status, started_at, ended_at, ttfb_ms,
      duration_ms, outcome)
 SELECT {_IDENTIFIER.format(at="b.at", n="'l' || b.g || '.' || k")}, b.id, k, {{day}},
@@ -164,28 +174,70 @@ FROM bench_day b
 CROSS JOIN LATERAL generate_series(1, 1 + (b.g % 2)::int) k
 """  # constants only
 
+_TOOL = "(ARRAY['Bash', 'Read', 'Edit', 'Grep', 'TodoWrite', 'WebFetch'])[1 + (b.g + k) % 6]"
+_CALLED = f"""
+FROM bench_day b
+CROSS JOIN LATERAL generate_series(1, (b.g % 7)::int) k
+JOIN bench_sentences s ON s.n = {_one_of(str(SENTENCES), _draw("b.g * 8 + k", 23), 2.0)}
+"""
 TOOLS = f"""
-INSERT INTO aibridge_tool_usages
+INSERT INTO {{into}}
     (id, interception_id, n, day, provider_response_id, provider_tool_call_id, tool, input,
      injected, metadata, created_at)
 SELECT {_IDENTIFIER.format(at="b.at", n="'u' || b.g || '.' || k")}, b.id, k, {{day}},
        'msg_' || b.id, 'call-' || b.id || '-' || k,
-       (ARRAY['Bash', 'Read', 'Edit', 'Grep', 'TodoWrite', 'WebFetch'])[1 + (b.g + k) % 6],
+       {_TOOL},
        '{{{{"command": "' || s.text || '", "path": "/srv/src/m' || (b.g + k) % 997 || '.py"}}}}',
        false, '{{{{}}}}', b.at
-FROM bench_day b
-CROSS JOIN LATERAL generate_series(1, (b.g % 7)::int) k
-JOIN bench_sentences s ON s.n = {_one_of(str(SENTENCES), _draw("b.g * 8 + k", 23), 2.0)}
+{_CALLED}
 """  # constants only
 
-THOUGHTS = f"""
-INSERT INTO aibridge_model_thoughts
-    (id, interception_id, n, day, content, metadata, created_at)
-SELECT {_IDENTIFIER.format(at="b.at", n="'m' || b.g")}, b.id, 1, {{day}},
-       'Let me see. ' || s.text || ', then.', '{{{{"source": "thinking"}}}}', b.at
+_THOUGHT = f"""
 FROM bench_day b
 JOIN bench_sentences s ON s.n = {_one_of(str(SENTENCES), _draw("b.g", 24), 2.0)}
 WHERE b.g % 2 = 0
+"""
+THOUGHTS = f"""
+INSERT INTO {{into}}
+    (id, interception_id, n, day, content, metadata, created_at)
+SELECT {_IDENTIFIER.format(at="b.at", n="'m' || b.g")}, b.id, 1, {{day}},
+       'Let me see. ' || s.text || ', then.', '{{{{"source": "thinking"}}}}', b.at
+{_THOUGHT}
 """  # constants only
 
-RECORDS = (INTERCEPTIONS, PROMPTS, TOKENS, LEGS, TOOLS, THOUGHTS)
+# What `search.index_day` computes: of a text, the words of its parts one behind the other, which
+# takes a fraction of the time.
+WORDS = f"""
+INSERT INTO {{into}} (interception_id, day, initiator_id, started_at, words)
+SELECT b.id, {{day}}, {_USER_ID.format(n="b.user_n")}, b.at,
+       setweight(p.words, 'A') || setweight(coalesce(m.words, ''), 'B')
+       || setweight(coalesce(u.words, ''), 'C')
+FROM bench_day b
+JOIN (
+    SELECT b.g, bench_joined(
+        one.words || ('in:1 src:2 bridge:3 file' || b.g % 9973 || ':4 py:5')::tsvector || two.words
+        || aibridge_words(left(md5('x' || b.g || k), 10) || {_RARE}) ORDER BY k) AS words
+    {_PROMPTED}
+    GROUP BY b.g
+) p USING (g)
+LEFT JOIN (
+    SELECT b.g, 'let:1 me:2 see:3'::tsvector || s.words || 'then:1'::tsvector AS words {_THOUGHT}
+) m USING (g)
+LEFT JOIN (
+    SELECT b.g, bench_joined(
+        (lower({_TOOL}) || ':1 command:2')::tsvector || s.words
+        || ('path:1 srv:2 src:3 m' || (b.g + k) % 997 || ':4 py:5')::tsvector ORDER BY k) AS words
+    {_CALLED}
+    GROUP BY b.g
+) u USING (g)
+"""  # constants only
+
+RECORDS = {
+    "aibridge_interceptions": INTERCEPTIONS,
+    "aibridge_user_prompts": PROMPTS,
+    "aibridge_token_usages": TOKENS,
+    "aibridge_legs": LEGS,
+    "aibridge_tool_usages": TOOLS,
+    "aibridge_model_thoughts": THOUGHTS,
+}
+"""By table; `{into}` is the partition, `{day}` its day."""

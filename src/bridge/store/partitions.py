@@ -38,10 +38,11 @@ TABLES = (*DERIVED, *RECORDED)
 _LOCK_NUMBER = 0x6169_6264_0002  # "aibd"; any number that nobody else uses
 # An end is written into the row of its start, minutes later. Room left in the page spares the
 # indexes, and costs nothing: the old version of the row would take it anyway.
-_OPTIONS = {
+OPTIONS = {
     INTERCEPTIONS: " WITH (fillfactor = 55)",
     "aibridge_user_prompts": " WITH (fillfactor = 70)",
 }
+"""What is said of a partition's storage when it is made."""
 _NAME = re.compile(rf"({'|'.join(TABLES)})_p(\d{{8}})")
 
 _SCHEMA = "(SELECT relnamespace FROM pg_class WHERE oid = 'aibridge_interceptions'::regclass)"
@@ -183,7 +184,7 @@ async def _make(cursor: Cursor, table: str, day: date, left: Partition | None) -
         # Given up, but not dropped yet: what was in it is over its time.
         await none(cursor, f"DROP TABLE {name}")
     after = day + timedelta(days=1)
-    await none(cursor, f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL){_OPTIONS.get(table, '')}")
+    await none(cursor, f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL){OPTIONS.get(table, '')}")
     await none(
         cursor,
         f"ALTER TABLE {table} ATTACH PARTITION {name} "

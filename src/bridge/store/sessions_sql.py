@@ -29,7 +29,7 @@ WITH found AS MATERIALIZED (
         OFFSET 0
     ) t ON true
     LEFT JOIN LATERAL (
-        SELECT p.created_at AS prompted_at
+        SELECT max(p.created_at) AS prompted_at
         FROM aibridge_user_prompts p
         WHERE p.interception_id = i.id AND p.day = i.day AND p.day BETWEEN {first} AND {last}
         OFFSET 0
@@ -109,7 +109,8 @@ LEFT JOIN LATERAL (
     FROM aibridge_user_prompts p
     WHERE p.interception_id = s.prompted_id AND p.day = s.prompted_day
       AND p.day BETWEEN {first} AND {last}
-    OFFSET 0
+    ORDER BY p.n DESC
+    LIMIT 1
 ) p ON true
 WHERE s.interceptions > 0
 ON CONFLICT (session_id, initiator_id) DO UPDATE SET
