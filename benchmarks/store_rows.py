@@ -105,6 +105,7 @@ SELECT g, at, id, session, user_n, client_n, provider_n, model_n, rare, fate,
        first_value(id) OVER (PARTITION BY session, position / {_THREAD_LENGTH} ORDER BY g) AS root,
        lag(id) OVER (PARTITION BY session, position / {_THREAD_LENGTH} ORDER BY g) AS parent
 FROM told
+ORDER BY g
 """  # noqa: E501  # constants only
 
 INTERCEPTIONS = f"""
