@@ -7,6 +7,8 @@ from typing import Any
 
 from benchmarks.store_fill import Size, fill
 from benchmarks.store_rows import RARE_CLIENT, RARE_MODEL, RARE_PROVIDER, RARE_ROWS, RARE_WORD
+from bridge.store.partitions import ensure_days, stored_days
+from bridge.store.search import index_day
 from tests.support.postgres import StoreTestCase
 
 COUNT = 3000
@@ -26,7 +28,7 @@ class FillTests(StoreTestCase):
 
         rows = "SELECT count(*) FROM aibridge_"
         self.assertEqual(await self.count(f"{rows}interceptions"), COUNT)
-        self.assertEqual(await self.count(f"{rows}user_prompts"), COUNT)
+        self.assertEqual(await self.count(f"{rows}user_prompts"), COUNT * 2)
         self.assertEqual(await self.count(f"{rows}token_usages"), COUNT * 3 // 2)
         self.assertLess(abs(await self.count(f"{rows}tool_usages") - COUNT * 3), COUNT // 50)
         self.assertEqual(
@@ -55,6 +57,42 @@ class FillTests(StoreTestCase):
         self.assertEqual(await self.count(f"{rows}session_marks"), 0)
         # What a user uses changes little, so usage is far less than what it sums up.
         self.assertLess(await self.count(f"{rows}usage_daily"), COUNT // 3)
+
+    async def test_what_is_searchable_is_what_our_follower_makes_of_the_records(self) -> None:
+        size = Size(interceptions=600, days=2, users=50)
+        await fill(self.pool, size, last=date(2026, 11, 24))
+        sql = "SELECT interception_id, initiator_id, started_at, words::text FROM aibridge_search "
+        filled = await self.fetch(f"{sql} ORDER BY interception_id")
+
+        for day in await self.pool.transaction(stored_days):
+            await self.pool.transaction(lambda cursor, day=day: index_day(cursor, day))  # type: ignore[misc]  # bound at once
+
+        self.assertEqual(len(filled), 600)
+        self.assertEqual(await self.fetch(f"{sql} ORDER BY interception_id"), filled)
+
+    async def test_tables_are_the_same_as_the_writers(self) -> None:
+        day = date(2026, 11, 24)
+        await fill(self.pool, Size(interceptions=100, days=1), last=day)
+        await self.pool.transaction(lambda cursor: ensure_days(cursor, [date(2026, 11, 25)]))
+        indexes = (
+            "SELECT replace(pg_get_indexdef(i.indexrelid), %s, '') AS made, i.indisvalid "
+            "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t "
+            "ON t.oid = i.indrelid WHERE c.relispartition AND t.relname LIKE %s ORDER BY 1"
+        )
+        options = (
+            "SELECT reloptions FROM pg_class WHERE relkind = 'r' AND relname LIKE %s "
+            "ORDER BY relname"
+        )
+
+        filled, made = [
+            [
+                await self.fetch(indexes, digits, f"%\\_p{digits}"),
+                await self.fetch(options, f"%\\_p{digits}"),
+            ]
+            for digits in ("20261124", "20261125")
+        ]
+
+        self.assertEqual(filled, made)
 
     async def test_sizes_are_uneven_and_rare_values_are_rare(self) -> None:
         size = Size(interceptions=COUNT, days=3, users=50)
