@@ -1,24 +1,27 @@
-"""Changes of users and tokens: what the command line and the pages both do, and write down."""
+"""Changes of users and tokens: what command line, pages and API all do, allow and write down."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from bridge.auth.audit import change
-from bridge.auth.rules import checked_token_name, checked_username
+from bridge.auth.rules import checked_token_name, checked_username, is_token_id
 from bridge.auth.token import new_token
 from bridge.domain.clock import Clock, utc
-from bridge.domain.errors import BadRequest, NotFound
+from bridge.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from bridge.domain.identity import Actor, Role, Scope, Secret
 from bridge.domain.ids import uuid7
-from bridge.domain.records import AuditRecorded
+from bridge.domain.records import AuditRecorded, Record
 from bridge.domain.tokens import Token, User
 from bridge.store import identity
 from bridge.store.connection import Cursor
 
 T = TypeVar("T")
+
+_NOT_YOURSELF = "You cannot do that to yourself: nobody might be left to undo it."
 
 
 class Transactions(Protocol):
@@ -30,11 +33,24 @@ class Transactions(Protocol):
         """Run `work` in one transaction."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long tokens live, seconds."""
+
+    default: float
+    longest: float
+
+
 class Administration:
     """Changes users and tokens in somebody's name.
 
-    Each change makes sure first that it could be recorded. Raises of each: StoreError when the
-    database does not take it; Unavailable when it could not be recorded, and so was not done.
+    Owners, and whoever uses the command line, change everything but take from themselves neither
+    their role of owner nor their account; others make and revoke tokens of their own. What is not
+    theirs is not there for them, unless they are auditors, who see it and may not change it.
+
+    Each change makes sure first that it could be recorded. Raises of each: Forbidden when it is
+    not allowed; StoreError when the database does not take it; Unavailable when it could not be
+    recorded, and so was not done.
     """
 
     def __init__(
@@ -69,50 +85,87 @@ class Administration:
         """Create a user, and return it.
 
         Raises:
-            BadRequest: nobody may be called so, or somebody is already.
+            BadRequest: nobody may be called so, or it would have no role.
+            Conflict: somebody is called so already.
         """
+        self._must_own()
         checked_username(name)
+        _checked_roles(roles)
         await self._audit(())
         now = self._clock.seconds()
         user = User(id=uuid7(now), username=name, roles=roles, created_at=utc(now))
         if not await self._pool.transaction(lambda cursor: identity.create_user(cursor, user)):
-            raise BadRequest(f"There is a user {name} already.")
+            raise Conflict(f"There is a user {name} already.")
         await self._note("user.create", name, {"roles": _words(roles)})
         return user
 
-    async def disable_user(self, name: str) -> None:
-        """Refuse everything from a user until it is enabled again.
+    async def change_user(
+        self, name: str, *, roles: frozenset[Role] | None = None, disabled: bool | None = None
+    ) -> User:
+        """Change a user, all at once, and return it as it is then.
+
+        Args:
+            name: whom.
+            roles: exactly those it is to have; None leaves them.
+            disabled: refuse everything from it, or not any more; None leaves that.
 
         Raises:
-            BadRequest: nobody may be called so.
+            BadRequest: nobody may be called so, it would have no role, or it is oneself.
             NotFound: nobody is called so.
         """
+        self._must_own()
+        checked_username(name)
+        if roles is not None:
+            _checked_roles(roles)
+        if disabled or (roles is not None and Role.OWNER not in roles):
+            self._must_be_another(name)
+        await self._audit(())
         at = utc(self._clock.seconds())
-        await self._change_user(
-            name, "user.disable", lambda cursor: identity.disable_user(cursor, name, at)
-        )
 
-    async def enable_user(self, name: str) -> None:
-        """Undo `disable_user`; raises the same."""
-        await self._change_user(
-            name, "user.enable", lambda cursor: identity.enable_user(cursor, name)
-        )
+        async def work(cursor: Cursor) -> User | None:
+            if roles is not None:
+                await identity.set_roles(cursor, name, roles)
+            if disabled is not None:
+                await (
+                    identity.disable_user(cursor, name, at)
+                    if disabled
+                    else identity.enable_user(cursor, name)
+                )
+            return await identity.user_named(cursor, name)
 
-    async def delete_user(self, name: str) -> None:
-        """Delete a user and revoke its tokens; raises like `disable_user`."""
+        user = await self._pool.transaction(work)
+        if user is None:
+            raise NotFound(f"There is no user {name}.")
+        done = []
+        if roles is not None:
+            done.append(self._changed("user.set-role", name, {"roles": _words(roles)}))
+        if disabled is not None:
+            done.append(self._changed("user.disable" if disabled else "user.enable", name))
+        await self._audit(done)
+        return user
+
+    async def delete_user(self, name: str) -> tuple[str, ...]:
+        """Delete a user and revoke its tokens, whose ids are returned.
+
+        Raises:
+            BadRequest: nobody may be called so, or it is oneself.
+            NotFound: nobody is called so.
+        """
+        self._must_own()
+        checked_username(name)
+        self._must_be_another(name)
+        await self._audit(())
         at = utc(self._clock.seconds())
-        await self._change_user(
-            name, "user.delete", lambda cursor: identity.delete_user(cursor, name, at)
-        )
 
-    async def set_roles(self, name: str, roles: frozenset[Role]) -> None:
-        """Give a user exactly `roles`; raises like `disable_user`."""
-        await self._change_user(
-            name,
-            "user.set-role",
-            lambda cursor: identity.set_roles(cursor, name, roles),
-            {"roles": _words(roles)},
-        )
+        async def work(cursor: Cursor) -> tuple[str, ...] | None:
+            revoked = await identity.revoke_tokens_of(cursor, name, at)
+            return revoked if await identity.delete_user(cursor, name, at) else None
+
+        revoked = await self._pool.transaction(work)
+        if revoked is None:
+            raise NotFound(f"There is no user {name}.")
+        await self._note("user.delete", name)
+        return revoked
 
     async def create_token(
         self, username: str, *, scope: Scope, name: str, lifetime: float
@@ -131,6 +184,10 @@ class Administration:
         """
         checked_username(username)
         checked_token_name(name)
+        self._must_be_theirs(
+            self._actor is not None and username == self._actor.username,
+            f"There is no user {username}.",
+        )
         await self._audit(())
         made = new_token()
         created_at = utc(self._clock.seconds())
@@ -170,15 +227,22 @@ class Administration:
         Raises:
             NotFound: there is no such token.
         """
+        if not is_token_id(identifier):
+            raise NotFound("There is no such token.")
         await self._audit(())
         at = utc(self._clock.seconds())
-        revoked = await self._pool.transaction(
-            lambda cursor: identity.revoke_token(cursor, identifier, at)
-        )
-        if revoked is None:
-            raise NotFound(
-                f"There is no token {identifier}; `aibridge token list --all` shows all."
+
+        async def work(cursor: Cursor) -> bool:
+            token = await identity.token_with_id(cursor, identifier, now=at)
+            nothing = f"There is no token {identifier}; `aibridge token list --all` shows all."
+            if token is None:
+                raise NotFound(nothing)
+            self._must_be_theirs(
+                self._actor is not None and token.user_id == self._actor.id, nothing
             )
+            return await identity.revoke_token(cursor, identifier, at) is True
+
+        revoked = await self._pool.transaction(work)
         if revoked:
             await self._note("token.revoke", identifier)
         return revoked
@@ -190,6 +254,8 @@ class Administration:
             NotFound: there is no such user.
         """
         checked_username(username)
+        nothing = f"There is no user {username}."
+        self._must_be_theirs(self._actor is not None and username == self._actor.username, nothing)
         await self._audit(())
         at = utc(self._clock.seconds())
 
@@ -200,24 +266,27 @@ class Administration:
 
         revoked = await self._pool.transaction(work)
         if revoked is None:
-            raise NotFound(f"There is no user {username}.")
+            raise NotFound(nothing)
         await self._audit(
             [self._changed("token.revoke", each, {"user": username}) for each in revoked]
         )
         return revoked
 
-    async def _change_user(
-        self,
-        name: str,
-        action: str,
-        work: Callable[[Cursor], Awaitable[bool]],
-        detail: Mapping[str, object] | None = None,
-    ) -> None:
-        checked_username(name)
-        await self._audit(())
-        if not await self._pool.transaction(work):
-            raise NotFound(f"There is no user {name}.")
-        await self._note(action, name, detail)
+    def _must_own(self) -> None:
+        if self._actor is not None and Role.OWNER not in self._actor.roles:
+            raise Forbidden("This is for users with the role owner.")
+
+    def _must_be_another(self, name: str) -> None:
+        if self._actor is not None and name == self._actor.username:
+            raise BadRequest(_NOT_YOURSELF)
+
+    def _must_be_theirs(self, theirs: bool, nothing: str) -> None:
+        """Refuse what belongs to somebody else, unless an owner asks; `nothing` hides it."""
+        if self._actor is None or theirs or Role.OWNER in self._actor.roles:
+            return
+        if Role.AUDITOR in self._actor.roles:
+            raise Forbidden("Auditors see others' tokens; owners change them.")
+        raise NotFound(nothing)
 
     async def _note(
         self, action: str, target: str, detail: Mapping[str, object] | None = None
@@ -236,6 +305,37 @@ class Administration:
             actor_name=self._actor_name,
             detail=detail,
         )
+
+
+def administration_by(
+    *,
+    pool: Transactions,
+    append: Callable[[Sequence[Record]], object],
+    durable: Callable[[], Awaitable[object]],
+    clock: Clock,
+) -> Callable[[Actor, str], Administration]:
+    """Return what makes changes in the name of an actor, who asks from an address.
+
+    Args:
+        pool: where statements run.
+        append: writes records into the journal.
+        durable: waits until what was written is safe on disk.
+        clock: gives the time.
+    """
+
+    async def audit(records: Sequence[AuditRecorded]) -> None:
+        append(records)
+        await durable()
+
+    def administration(actor: Actor, source: str) -> Administration:
+        return Administration(pool=pool, audit=audit, clock=clock, source=source, actor=actor)
+
+    return administration
+
+
+def _checked_roles(roles: frozenset[Role]) -> None:
+    if not roles:
+        raise BadRequest("A user has at least one role.")
 
 
 def _words(roles: frozenset[Role]) -> list[str]:

@@ -14,6 +14,7 @@ import structlog
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.server import Site
 
+from bridge.administration import Lifetimes, administration_by
 from bridge.auth.directory import TokenDirectory
 from bridge.bodies import BodyMemory
 from bridge.config import options
@@ -33,7 +34,6 @@ from bridge.journal.files import DiskFiles
 from bridge.keeping import keep_seconds, storage
 from bridge.limits import body_memory, reading_limits, relay_limits, site_limits
 from bridge.pages.building import build_pages
-from bridge.pages.tokens import Lifetimes
 from bridge.part import Part
 from bridge.policy.admission import Admission
 from bridge.policy.breaker import CircuitBreakers, NoBreakers
@@ -227,6 +227,13 @@ def assemble(
         streams=streams,
         clock=reactor,
     )
+    administration = administration_by(
+        pool=database, append=journal.append, durable=journal.durable, clock=reactor
+    )
+    lifetimes = Lifetimes(
+        default=settings[options.TOKEN_DEFAULT_LIFETIME],
+        longest=settings[options.TOKEN_MAX_LIFETIME],
+    )
     management = Management(
         directory=directory,
         pool=database,
@@ -236,8 +243,9 @@ def assemble(
         not_ready=status.not_ready,
         clock=reactor,
         addresses=addresses,
+        administration=administration,
+        lifetimes=lifetimes,
     )
-
     pages = build_pages(
         directory=directory,
         access=management.access,
@@ -250,10 +258,8 @@ def assemble(
         reactor=reactor,
         addresses=addresses,
         behind_proxy=bool(settings[options.BEHIND_PROXY] or trusted),
-        lifetimes=Lifetimes(
-            default=settings[options.TOKEN_DEFAULT_LIFETIME],
-            longest=settings[options.TOKEN_MAX_LIFETIME],
-        ),
+        administration=administration,
+        lifetimes=lifetimes,
     )
 
     details = status.details

@@ -113,6 +113,14 @@ class CommandLineCase(SynchronousTestCase):
         self.assertEqual(done.exit_code, expected, done.output)
         return done.stdout, done.stderr
 
+    def remote_code(self, *arguments: str, **environment: str) -> int:
+        """Return the exit code of the same."""
+        more = {"AIBRIDGE_URL": self.url(), "AIBRIDGE_CONFIG": str(self.bridge.config)}
+        done = CliRunner().invoke(
+            aibridge, arguments, env={**more, **environment}, prog_name="aibridge"
+        )
+        return done.exit_code
+
     def url(self) -> str:
         return f"http://127.0.0.1:{self.bridge.port}"
 
@@ -184,6 +192,56 @@ class ReadingTests(CommandLineCase):
                 self.assertEqual(err, "Error: There is no such interception.\n")
                 _, err = call("sessions", "show", "nowhere", expected=1)
                 self.assertEqual(err, "Error: Session not found.\n")
+
+
+class AccountTests(CommandLineCase):
+    def test_users_and_tokens_are_managed_over_the_api(self) -> None:
+        self.remote("user", "create", "zoe", "--role", "auditor")
+        value, said = self.remote("token", "create", "--user", "zoe", "--scope", "manage")
+        value = value.strip()
+        identifier = value.split("_")[1]
+        self.assertIn(f"Token {identifier} of zoe, scope manage, good for 90d", said)
+        self.assertNotIn(value, said)
+
+        listed, _ = self.remote("token", "list", "--user", "zoe", "--json")
+        direct, _ = self.call("token", "list", "--user", "zoe", "--json")
+        self.assertEqual((listed, json.loads(listed)[0]["state"]), (direct, "good"))
+        self.assertEqual(self.remote("user", "list", "--json"), self.call("user", "list", "--json"))
+        eventually(
+            lambda: self.remote_code("user", "list", AIBRIDGE_TOKEN=value) == 0,
+            seconds=30.0,
+            what="the new token",
+        )
+        _, err = self.remote("user", "create", "eve", expected=4, AIBRIDGE_TOKEN=value)
+        self.assertIn("for users with the role owner", err)
+
+        self.remote("user", "set-role", "zoe", "member")
+        self.remote("user", "disable", "zoe")
+        self.remote("user", "enable", "zoe")
+        out, _ = self.remote("token", "revoke", identifier)
+        self.assertEqual(out, f"Revoked the token {identifier}.\n")
+        out, _ = self.remote("token", "revoke", value)
+        self.assertEqual(out, f"The token {identifier} was revoked already.\n")
+        out, _ = self.remote("token", "revoke", "--user", "zoe")
+        self.assertEqual(out, "Revoked 0 tokens of zoe.\n")
+        self.remote("user", "delete", "zoe")
+        _, err = self.remote("user", "disable", "zoe", expected=1)
+        self.assertEqual(err, "Error: There is no user zoe.\n")
+        audited, _ = self.call("audit", "list", "--action", "user", "--json")
+        self.assertEqual(
+            [(each["action"], each["actor_name"]) for each in json.loads(audited)][:5],
+            [
+                (f"user.{what}", "admin")
+                for what in ("delete", "enable", "disable", "set-role", "create")
+            ],
+        )
+
+    def test_over_the_api_a_token_is_ones_own_unless_another_user_is_named(self) -> None:
+        _, said = self.remote("token", "create", "--lifetime", "1h")
+        self.assertIn("of admin, scope inference, good for 1h", said)
+
+        _, err = self.call("token", "create", expected=2)
+        self.assertIn("--user NAME", err)
 
 
 class RefusedTests(CommandLineCase):

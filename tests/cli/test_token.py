@@ -8,16 +8,17 @@ from twisted.internet import reactor
 
 from bridge.auth.token import digest_of, new_token, token_id
 from bridge.cli.token import (
-    create_token,
-    list_tokens,
-    revoke_token,
-    revoke_tokens_of,
+    creating,
+    listing,
+    revoking_all_of,
+    revoking_one,
     token_id_from,
 )
-from bridge.cli.user import create_user, delete_user, disable_user
+from bridge.cli.user import changing, deleting
+from bridge.cli.user import creating as creating_user
 from bridge.domain.errors import BadRequest, NotFound, Unavailable
-from bridge.domain.identity import Role, Scope, Secret
-from bridge.domain.tokens import Token
+from bridge.domain.identity import Role, Scope
+from bridge.store.accounts import MadeToken
 from tests.cli.running import CommandCase, RecordingSession
 from tests.support.cases import BridgeTestCase
 from tests.support.postgres import StoreTestCase
@@ -31,36 +32,39 @@ class TokenTests(StoreTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.session = RecordingSession(reactor=reactor, pool=self.pool)
-        await create_user(self.session, "alice", frozenset({Role.MEMBER}))
+        await self.create_user("alice")
 
-    async def create(self, username: str = "alice", name: str = "") -> tuple[Token, Secret]:
-        return await create_token(
-            self.session, username, scope=Scope.INFERENCE, name=name, lifetime=30 * DAY
-        )
+    async def create_user(self, name: str) -> None:
+        await creating_user(name, frozenset({Role.MEMBER})).direct(self.session)
+
+    async def create(self, username: str = "alice", name: str = "") -> MadeToken:
+        question = creating(username, scope=Scope.INFERENCE, name=name, lifetime=30 * DAY)
+        return await question.direct(self.session)
+
+    async def revoke(self, identifier: str) -> list[str]:
+        return list((await revoking_one(identifier).direct(self.session)).revoked)
 
     async def states(self, *, ended_too: bool = True) -> dict[str, str]:
-        found = await list_tokens(self.session, None, ended_too=ended_too)
-        return {listed.token.id: listed.state for listed in found}
+        found = await listing(None, ended_too=ended_too).direct(self.session)
+        return {listed.id: listed.state for listed in found.tokens}
 
     async def test_a_token_is_made(self) -> None:
         """Its value belongs to its id and digest, and lives for as long as asked."""
-        token, value = await self.create(name="laptop")
+        token = await self.create(name="laptop")
 
-        self.assertEqual(token_id(value.reveal()), token.id)
+        self.assertEqual(token_id(token.value), token.id)
         (row,) = await self.fetch("SELECT digest, name, scope FROM api_tokens")
-        self.assertEqual(
-            (bytes(row[0]), *row[1:]), (digest_of(value.reveal()), "laptop", "inference")
-        )
+        self.assertEqual((bytes(row[0]), *row[1:]), (digest_of(token.value), "laptop", "inference"))
         self.assertEqual(token.expires_at - token.created_at, timedelta(days=30))
 
     async def test_a_token_is_audited_without_its_value(self) -> None:
         """Whose, what for, how long."""
-        token, value = await self.create(name="laptop")
+        token = await self.create(name="laptop")
 
         record = self.session.audited[-1]
         self.assertEqual((record.action, record.target), ("token.create", token.id))
         self.assertEqual(record.detail["user"], "alice")
-        self.assertNotIn(value.reveal()[17:], repr(record))
+        self.assertNotIn(token.value[17:], repr(record))
 
     async def test_a_token_for_nobody_is_refused(self) -> None:
         """The sentence says how to make somebody."""
@@ -80,15 +84,15 @@ class TokenTests(StoreTestCase):
 
     async def test_a_list_says_why_a_token_is_no_good(self) -> None:
         """Revoked, or its user disabled or deleted."""
-        await create_user(self.session, "bob", frozenset({Role.MEMBER}))
-        await create_user(self.session, "eve", frozenset({Role.MEMBER}))
-        good, _ = await self.create()
-        revoked, _ = await self.create()
-        disabled, _ = await self.create("bob")
-        deleted, _ = await self.create("eve")
-        await revoke_token(self.session, revoked.id)
-        await disable_user(self.session, "bob")
-        await delete_user(self.session, "eve")
+        await self.create_user("bob")
+        await self.create_user("eve")
+        good = await self.create()
+        revoked = await self.create()
+        disabled = await self.create("bob")
+        deleted = await self.create("eve")
+        await self.revoke(revoked.id)
+        await changing("bob", disabled=True).direct(self.session)
+        await deleting("eve").direct(self.session)
 
         self.assertEqual(
             await self.states(),
@@ -103,10 +107,10 @@ class TokenTests(StoreTestCase):
 
     async def test_a_token_is_revoked_and_audited_once(self) -> None:
         """A second time changes nothing."""
-        token, _ = await self.create()
+        token = await self.create()
 
-        self.assertTrue(await revoke_token(self.session, token.id))
-        self.assertFalse(await revoke_token(self.session, token.id))
+        self.assertEqual(await self.revoke(token.id), [token.id])
+        self.assertEqual(await self.revoke(token.id), [])
 
         actions = [(each.action, each.target) for each in self.session.audited]
         self.assertEqual(actions.count(("token.revoke", token.id)), 1)
@@ -114,13 +118,14 @@ class TokenTests(StoreTestCase):
     async def test_an_unknown_token_is_not_revoked(self) -> None:
         """A typo is told."""
         with self.assertRaises(NotFound):
-            await revoke_token(self.session, "0" * 12)
+            await self.revoke("0" * 12)
 
     async def test_all_tokens_of_a_user_are_revoked_and_audited(self) -> None:
         """A record for each."""
-        tokens = {(await self.create())[0].id for _ in range(2)}
+        tokens = {(await self.create()).id for _ in range(2)}
 
-        self.assertEqual(set(await revoke_tokens_of(self.session, "alice")), tokens)
+        done = await revoking_all_of("alice").direct(self.session)
+        self.assertEqual(set(done.revoked), tokens)
 
         revoked = {each.target for each in self.session.audited if each.action == "token.revoke"}
         self.assertEqual(revoked, tokens)
@@ -128,7 +133,7 @@ class TokenTests(StoreTestCase):
     async def test_tokens_of_nobody_are_not_revoked(self) -> None:
         """A typo is told."""
         with self.assertRaises(NotFound):
-            await revoke_tokens_of(self.session, "nobody")
+            await revoking_all_of("nobody").direct(self.session)
 
 
 class ArgumentTests(CommandCase):

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from twisted.internet import reactor
 
-from bridge.cli.user import (
-    create_user,
-    delete_user,
-    disable_user,
-    enable_user,
-    list_users,
-    roles_from,
-    set_roles,
-)
-from bridge.domain.errors import BadRequest, NotFound, Unavailable
+from bridge.cli.user import changing, creating, deleting, listing, roles_from
+from bridge.domain.errors import BadRequest, Conflict, NotFound, Unavailable
 from bridge.domain.identity import Role
+from bridge.domain.tokens import ListedUser
 from tests.cli.running import CommandCase, RecordingSession
 from tests.support.postgres import StoreTestCase
 
@@ -28,20 +21,26 @@ class UserTests(StoreTestCase):
         await super().setUp()
         self.session = RecordingSession(reactor=reactor, pool=self.pool)
 
+    async def create(self, name: str, roles: frozenset[Role] = MEMBER) -> None:
+        await creating(name, roles).direct(self.session)
+
+    async def users(self, *, deleted_too: bool = False) -> tuple[ListedUser, ...]:
+        return tuple((await listing(deleted_too=deleted_too).direct(self.session)).users)
+
     def audited(self) -> list[tuple[str, str]]:
         return [(record.action, record.target) for record in self.session.audited]
 
     async def names(self, *, deleted_too: bool = False) -> list[str]:
-        found = await list_users(self.session, deleted_too=deleted_too)
+        found = await self.users(deleted_too=deleted_too)
         return [user.username for user in found]
 
     async def test_a_user_is_created_and_listed(self) -> None:
         """With its roles."""
-        await create_user(self.session, "alice", frozenset({Role.OWNER, Role.AUDITOR}))
+        await self.create("alice", frozenset({Role.OWNER, Role.AUDITOR}))
 
-        (user,) = await list_users(self.session, deleted_too=False)
+        (user,) = await self.users()
 
-        self.assertEqual((user.username, user.roles), ("alice", {Role.OWNER, Role.AUDITOR}))
+        self.assertEqual((user.username, user.roles), ("alice", (Role.AUDITOR, Role.OWNER)))
         (record,) = self.session.audited
         self.assertEqual((record.action, record.target), ("user.create", "alice"))
         self.assertEqual(record.detail, {"roles": ["auditor", "owner"]})
@@ -49,29 +48,29 @@ class UserTests(StoreTestCase):
 
     async def test_a_name_is_taken_once(self) -> None:
         """And nothing is audited the second time."""
-        await create_user(self.session, "alice", MEMBER)
+        await self.create("alice", MEMBER)
 
-        with self.assertRaises(BadRequest):
-            await create_user(self.session, "alice", MEMBER)
+        with self.assertRaises(Conflict):
+            await self.create("alice", MEMBER)
 
         self.assertEqual(self.audited(), [("user.create", "alice")])
 
     async def test_a_name_against_the_rule_is_refused(self) -> None:
         """Before anything is asked."""
         with self.assertRaises(BadRequest) as refused:
-            await create_user(self.session, "Alice", MEMBER)
+            await self.create("Alice", MEMBER)
 
         self.assertIn("a-z", refused.exception.message)
 
     async def test_a_user_is_disabled_enabled_and_deleted(self) -> None:
         """Each is audited."""
-        await create_user(self.session, "alice", MEMBER)
+        await self.create("alice", MEMBER)
 
-        await disable_user(self.session, "alice")
-        (disabled,) = await list_users(self.session, deleted_too=False)
-        await enable_user(self.session, "alice")
-        (enabled,) = await list_users(self.session, deleted_too=False)
-        await delete_user(self.session, "alice")
+        await changing("alice", disabled=True).direct(self.session)
+        (disabled,) = await self.users()
+        await changing("alice", disabled=False).direct(self.session)
+        (enabled,) = await self.users()
+        await deleting("alice").direct(self.session)
 
         self.assertIsNotNone(disabled.disabled_at)
         self.assertIsNone(enabled.disabled_at)
@@ -84,24 +83,24 @@ class UserTests(StoreTestCase):
 
     async def test_roles_are_replaced(self) -> None:
         """And the record says by what."""
-        await create_user(self.session, "alice", MEMBER)
+        await self.create("alice", MEMBER)
 
-        await set_roles(self.session, "alice", frozenset({Role.AUDITOR}))
+        await changing("alice", roles=frozenset({Role.AUDITOR})).direct(self.session)
 
-        (user,) = await list_users(self.session, deleted_too=False)
-        self.assertEqual(user.roles, {Role.AUDITOR})
+        (user,) = await self.users()
+        self.assertEqual(user.roles, (Role.AUDITOR,))
         self.assertEqual(self.session.audited[-1].detail, {"roles": ["auditor"]})
 
     async def test_nobody_cannot_be_changed(self) -> None:
         """And nothing is audited."""
         with self.assertRaises(NotFound):
-            await disable_user(self.session, "nobody")
+            await changing("nobody", disabled=True).direct(self.session)
         with self.assertRaises(NotFound):
-            await enable_user(self.session, "nobody")
+            await changing("nobody", disabled=False).direct(self.session)
         with self.assertRaises(NotFound):
-            await delete_user(self.session, "nobody")
+            await deleting("nobody").direct(self.session)
         with self.assertRaises(NotFound):
-            await set_roles(self.session, "nobody", MEMBER)
+            await changing("nobody", roles=MEMBER).direct(self.session)
 
         self.assertEqual(self.audited(), [])
 
@@ -110,7 +109,7 @@ class UserTests(StoreTestCase):
         self.session.full = True
 
         with self.assertRaises(Unavailable):
-            await create_user(self.session, "alice", MEMBER)
+            await self.create("alice", MEMBER)
 
         self.assertEqual(await self.names(), [])
 

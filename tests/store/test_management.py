@@ -10,6 +10,7 @@ from uuid import UUID
 
 from twisted.internet import reactor
 
+from bridge.administration import Lifetimes, administration_by
 from bridge.bodies import BodyMemory
 from bridge.domain.errors import Unauthenticated, Unavailable
 from bridge.domain.identity import Actor, Role, Scope
@@ -78,6 +79,10 @@ class ManagementTestCase(StoreTestCase):
             not_ready=lambda: self.not_ready,
             clock=real,
             addresses=ClientAddresses(behind_proxy=False),
+            administration=administration_by(
+                pool=self.pool, append=self._append, durable=self._durable, clock=real
+            ),
+            lifetimes=Lifetimes(default=30 * 86400.0, longest=365 * 86400.0),
         )
         site = BridgeSite(
             resource=self.management.app.resource(),
@@ -105,6 +110,9 @@ class ManagementTestCase(StoreTestCase):
             raise Unavailable("The journal is full.")
         self.audited += records
 
+    async def _durable(self) -> None:
+        """Be on disk already."""
+
     async def ended(self, at: datetime = START, **members: object) -> UUID:
         records = self.maker.whole(at, **members)
         batch = lines(*records)
@@ -112,13 +120,18 @@ class ManagementTestCase(StoreTestCase):
         return records[0].id
 
     async def get(
-        self, target: str, token: str | None = "aib_auditor", method: bytes = b"GET"
+        self,
+        target: str,
+        token: str | None = "aib_auditor",
+        method: bytes = b"GET",
+        body: object = None,
     ) -> tuple[int, Any]:
         headers = []
         if token is not None:
             value = f"{token}_{'x' * (12 - 0)}"
             headers = [(b"coder-session-token", value.encode())]
-        self.client.send(raw_request(method, target.encode(), headers=headers))
+        content = json.dumps(body).encode() if body is not None else b""
+        self.client.send(raw_request(method, target.encode(), headers=headers, body=content))
         response = await self.client.response()
         self.assertEqual(response.header(b"cache-control"), b"no-store")
         self.assertEqual(response.header(b"x-content-type-options"), b"nosniff")

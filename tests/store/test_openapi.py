@@ -40,9 +40,10 @@ class DescriptionTests(SessionsCase):
         _, found = await self.get(f"{API}/openapi.json")
 
         for path in found["paths"].values():
-            for each in path["get"]["parameters"]:
-                if each["in"] == "query":
-                    self.assertNotIn("format", each["schema"], each)
+            for operation in path.values():
+                for each in operation["parameters"]:
+                    if each["in"] == "query":
+                        self.assertNotIn("format", each["schema"], each)
 
     async def test_both_prefixes_serve_the_same(self) -> None:
         _, one = await self.get(f"{API}/openapi.json")
@@ -71,6 +72,12 @@ class FuzzTests(SessionsCase):
     async def test_no_request_that_the_description_allows_or_forbids_is_answered_against_it(
         self,
     ) -> None:
+        await self.fuzz("aib_auditor")
+
+    async def test_nor_is_one_of_an_owner_who_may_change_users_and_tokens(self) -> None:
+        await self.fuzz("aib_owner", "--include-path-regex=^/(users|tokens)")
+
+    async def fuzz(self, token: str, *more: str) -> None:
         for number, text in enumerate(HOSTILE):
             await self.session(text, START + number * MINUTE, model=text, client=text, prompt=text)
         seed = int(os.environ.get("AIBRIDGE_TEST_SEED", "0")) or random.randrange(1, 2**31)
@@ -80,13 +87,14 @@ class FuzzTests(SessionsCase):
             sys.executable,
             [
                 "-m", "schemathesis.cli", "run", f"{origin}{API}/openapi.json",
-                f"--url={origin}{API}", f"--header=X-AI-Bridge-Token: aib_auditor_{'x' * 12}",
+                f"--url={origin}{API}", f"--header=X-AI-Bridge-Token: {token}_{'x' * 12}",
                 f"--seed={seed}", f"--max-examples={EXAMPLES}", "--no-color", "--workers=1",
                 "--request-timeout=60",
                 "--phases=examples,coverage,fuzzing", "--generation-database=none",
                 # What a text parameter may hold is told in words, not by the schema alone; and of
                 # three headers that may hold a token it always sends one that is good.
                 "--exclude-checks=positive_data_acceptance,ignored_auth", "--warnings=off",
+                *more,
             ],
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             reactor=reactor,

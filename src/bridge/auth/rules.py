@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 
+from bridge.auth.token import ID_LENGTH
 from bridge.domain.errors import BadRequest
 from bridge.domain.units import format_duration
 
 MAX_TOKEN_NAME = 64
 """Characters."""
 
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+USERNAME = "[a-z0-9][a-z0-9._-]{0,62}"
+"""The whole of a user's name, as a regular expression."""
+_USERNAME = re.compile(USERNAME)
+_TOKEN_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
 
 
 def checked_username(name: str) -> str:
@@ -25,6 +29,11 @@ def checked_username(name: str) -> str:
             "beginning with one of a-z or 0-9."
         )
     return name
+
+
+def is_token_id(text: str) -> bool:
+    """Say whether `text` could be the id of a token."""
+    return _TOKEN_ID.fullmatch(text) is not None
 
 
 def checked_token_name(name: str) -> str:

@@ -32,6 +32,7 @@ SECONDS = 60.0
 
 _API = "/api/v2/aibridge"
 _TYPES = ("application/json", "application/x-ndjson", "text/csv")
+_DONE = (200, 201)
 _PIECE = 1 << 16
 _LARGEST_ERROR = 1 << 20
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -103,10 +104,28 @@ class Remote:
         Raises:
             RemoteError: there is none, or it is none of a bridge of this version.
         """
-        with self._answer(path, params) as response:
-            body = self._read(response)
+        return self.ask("GET", path, params, None, returns)
+
+    def ask(
+        self, method: str, path: str, params: Mapping[str, str], body: object, returns: type[T]
+    ) -> T:
+        """Return the answer to `method path`, sent once.
+
+        Args:
+            method: of HTTP.
+            path: below the API's prefix.
+            params: of the query.
+            body: sent as JSON; None sends nothing.
+            returns: what the answer's JSON is.
+
+        Raises:
+            RemoteError: there is none, or it is none of a bridge of this version. What was to be
+                changed may have been changed all the same when the bridge broke off.
+        """
+        with self._answer(method, path, params, body) as response:
+            answer = self._read(response)
         try:
-            return msgspec.json.decode(body, type=returns)
+            return msgspec.json.decode(answer, type=returns)
         except msgspec.MsgspecError as error:
             msg = f"What {self.origin} answers is not understood; is it of another version?"
             raise RemoteError(msg, exit_code=1) from error
@@ -120,14 +139,16 @@ class Remote:
         Raises:
             RemoteError: there is none, or, from the iterator, it broke off.
         """
-        with self._answer(path, params) as response:
+        with self._answer("GET", path, params, None) as response:
             yield (
                 {name.lower(): value for name, value in response.getheaders()},
                 self._pieces(response),
             )
 
     @contextmanager
-    def _answer(self, path: str, params: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+    def _answer(
+        self, method: str, path: str, params: Mapping[str, str], body: object
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         target = self._base + quote(path)
         if params:
@@ -137,13 +158,17 @@ class Remote:
             "Accept": "*/*",
             "User-Agent": "aibridge",
         }
+        content = None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/json"
         try:
             try:
-                connection.request("GET", target, headers=headers)
+                connection.request(method, target, body=content, headers=headers)
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise self._away(error) from error
-            if response.status != 200:
+            if response.status not in _DONE:
                 raise self._refused(response)
             if not _ours(response):
                 raise self._no_bridge()

@@ -1,4 +1,4 @@
-"""Where commands read records: the configured database, or a bridge's API with `--url`."""
+"""Where commands read and change: the configured database, or a bridge's API with `--url`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,27 @@ _LONGEST_TOKEN = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Generic[T]):
-    """One thing to be read, in both ways."""
+    """One thing to be read, or to be changed, in both ways."""
 
     path: str
     """Of the API, below its prefix."""
     returns: type[T]
     """What the API's JSON is."""
     direct: Callable[[Session], Awaitable[T]]
-    """Reads the same from the database, and audits that."""
+    """Does the same on the database, and audits that."""
     params: Mapping[str, str] = field(default_factory=dict)
     """Of the API."""
+    method: str = "GET"
+    """Of the API."""
+    body: object = None
+    """Of the API, sent as JSON; None for none."""
 
 
 class Source:
     """The one of both that was chosen."""
 
     def __init__(self, configuration: Configuration, remote: Remote | None) -> None:
-        """Read from `remote`, or else from the configured database."""
+        """Ask `remote`, or else the configured database."""
         self.configuration = configuration
         self.remote = remote
 
@@ -51,7 +55,9 @@ class Source:
             BridgeError: the database does not.
         """
         if self.remote is not None:
-            return self.remote.get(question.path, question.params, question.returns)
+            return self.remote.ask(
+                question.method, question.path, question.params, question.body, question.returns
+            )
         return run_with_store(self.configuration.settings, question.direct)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
 
 import click
 
-from bridge.cli.administration import administration, shown_json, shown_time
-from bridge.cli.configuration import Configuration
+from bridge.administration import Administration
+from bridge.cli.administration import administration, examples, print_json, shown_time
 from bridge.cli.personal import erase, export
-from bridge.cli.session import Session, run_with_store
+from bridge.cli.session import Session
+from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import print_table
 from bridge.domain.identity import Role
-from bridge.domain.tokens import User
-from bridge.store import identity
+from bridge.domain.tokens import ListedUser, listed_user
+from bridge.store.accounts import MAX_LIMIT, Revoked, UserList, list_users
 
 _ROLES = click.Choice([role.value for role in Role])
 
@@ -23,7 +25,13 @@ def command() -> None:
     """The people and programs that tokens belong to."""
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "aibridge user create ada",
+        "aibridge user create eve --role auditor --role member",
+        "aibridge user create ada --url https://bridge.example --token-file token",
+    )
+)
 @click.argument("name")
 @click.option(
     "--role",
@@ -33,26 +41,23 @@ def command() -> None:
     help="owner manages, auditor reads everybody's records, member their own; may be repeated. "
     "[default: member]",
 )
-@click.pass_obj
-def create(configuration: Configuration, name: str, roles: tuple[str, ...]) -> None:
+@reading
+def create(source: Source, /, *, name: str, roles: tuple[str, ...]) -> None:
     """Create the user NAME."""
-    wanted = roles_from(roles or (Role.MEMBER.value,))
-    run_with_store(configuration.settings, lambda session: create_user(session, name, wanted))
-    click.echo(f"Created the user {name} ({_shown(wanted)}).")
+    made = source.ask(creating(name, roles_from(roles or (Role.MEMBER.value,))))
+    click.echo(f"Created the user {name} ({_shown(made.roles)}).")
     click.echo(f"Give it a token with: aibridge token create --user {name}", err=True)
 
 
 @command.command("list")
 @click.option("--all", "deleted_too", is_flag=True, help="Deleted users too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@click.pass_obj
-def list_(configuration: Configuration, *, deleted_too: bool, as_json: bool) -> None:
-    """List the users."""
-    found = run_with_store(
-        configuration.settings, lambda session: list_users(session, deleted_too=deleted_too)
-    )
+@reading
+def list_(source: Source, /, *, deleted_too: bool, as_json: bool) -> None:
+    """List the users: over the API those that the token's user may see."""
+    found = all_users(source, deleted_too=deleted_too)
     if as_json:
-        click.echo(shown_json([_as_json(user) for user in found]))
+        print_json(found)
         return
     print_table(
         ("NAME", "ROLES", "STATE", "CREATED", "ID"),
@@ -72,44 +77,43 @@ def list_(configuration: Configuration, *, deleted_too: bool, as_json: bool) -> 
 
 @command.command()
 @click.argument("name")
-@click.pass_obj
-def disable(configuration: Configuration, name: str) -> None:
+@reading
+def disable(source: Source, /, *, name: str) -> None:
     """Refuse everything from NAME until it is enabled again.
 
     Its tokens stop working within a second where the database is reached, and running answers are
     cut within a minute.
     """
-    run_with_store(configuration.settings, lambda session: disable_user(session, name))
+    source.ask(changing(name, disabled=True))
     click.echo(f"Disabled the user {name}.")
 
 
 @command.command()
 @click.argument("name")
-@click.pass_obj
-def enable(configuration: Configuration, name: str) -> None:
+@reading
+def enable(source: Source, /, *, name: str) -> None:
     """Undo `disable`."""
-    run_with_store(configuration.settings, lambda session: enable_user(session, name))
+    source.ask(changing(name, disabled=False))
     click.echo(f"Enabled the user {name}.")
 
 
 @command.command()
 @click.argument("name")
-@click.pass_obj
-def delete(configuration: Configuration, name: str) -> None:
+@reading
+def delete(source: Source, /, *, name: str) -> None:
     """Delete NAME and revoke its tokens; its records stay."""
-    run_with_store(configuration.settings, lambda session: delete_user(session, name))
+    source.ask(deleting(name))
     click.echo(f"Deleted the user {name} and revoked its tokens.")
 
 
 @command.command("set-role")
 @click.argument("name")
 @click.argument("roles", type=_ROLES, nargs=-1, required=True)
-@click.pass_obj
-def set_role(configuration: Configuration, name: str, roles: tuple[str, ...]) -> None:
+@reading
+def set_role(source: Source, /, *, name: str, roles: tuple[str, ...]) -> None:
     """Give NAME exactly these ROLES."""
-    wanted = roles_from(roles)
-    run_with_store(configuration.settings, lambda session: set_roles(session, name, wanted))
-    click.echo(f"The user {name} is now {_shown(wanted)}.")
+    changed = source.ask(changing(name, roles=roles_from(roles)))
+    click.echo(f"The user {name} is now {_shown(changed.roles)}.")
 
 
 command.add_command(export)
@@ -121,77 +125,87 @@ def roles_from(words: Sequence[str]) -> frozenset[Role]:
     return frozenset(Role(word) for word in words)
 
 
-async def create_user(session: Session, name: str, roles: frozenset[Role]) -> User:
-    """Create a user, and return it.
+def all_users(source: Source, *, deleted_too: bool) -> list[ListedUser]:
+    """Return the users by name: from the database at once, over the API page after page."""
+    page = source.ask(listing(deleted_too=deleted_too))
+    found = [*page.users]
+    while page.next_after_id is not None:
+        page = source.ask(listing(deleted_too=deleted_too, after_id=page.next_after_id))
+        found += page.users
+    return found
 
-    Raises:
-        BadRequest: nobody may be called so, or somebody is already.
-        StoreError: the database does not take it.
-        Unavailable: it could not be recorded, so it was not done.
-    """
-    return await administration(session).create_user(name, roles)
+
+def listing(*, deleted_too: bool, after_id: UUID | None = None) -> Question[UserList]:
+    """Return the question for users: all of them, over the API those behind `after_id`."""
+
+    async def read(session: Session) -> UserList:
+        return await session.pool.transaction(
+            lambda cursor: list_users(cursor, visible_to=None, deleted_too=deleted_too, limit=None),
+            read_only=True,
+        )
+
+    params = {"limit": str(MAX_LIMIT), "deleted": "true" if deleted_too else "false"}
+    if after_id is not None:
+        params["after_id"] = str(after_id)
+    return Question(path="/users", params=params, returns=UserList, direct=read)
 
 
-async def list_users(session: Session, *, deleted_too: bool) -> tuple[User, ...]:
-    """Return the users by name.
+def creating(name: str, roles: frozenset[Role]) -> Question[ListedUser]:
+    """Return what creates a user."""
 
-    Raises:
-        StoreError: the database does not say.
-    """
-    return await session.pool.transaction(
-        lambda cursor: identity.users(cursor, deleted_too=deleted_too), read_only=True
+    async def change(session: Session) -> ListedUser:
+        return listed_user(await administration(session).create_user(name, roles))
+
+    return Question(
+        method="POST",
+        path="/users",
+        body={"username": name, "roles": sorted(roles)},
+        returns=ListedUser,
+        direct=change,
     )
 
 
-async def disable_user(session: Session, name: str) -> None:
-    """Disable a user.
+def changing(
+    name: str, *, roles: frozenset[Role] | None = None, disabled: bool | None = None
+) -> Question[ListedUser]:
+    """Return what changes a user: its roles, or whether it is disabled."""
 
-    Raises:
-        BadRequest: nobody may be called so.
-        NotFound: nobody is called so.
-        StoreError: the database does not take it.
-        Unavailable: it could not be recorded, so it was not done.
-    """
-    await administration(session).disable_user(name)
+    async def change(session: Session) -> ListedUser:
+        return listed_user(
+            await administration(session).change_user(name, roles=roles, disabled=disabled)
+        )
 
-
-async def enable_user(session: Session, name: str) -> None:
-    """Enable a user.
-
-    Raises:
-        BadRequest: nobody may be called so.
-        NotFound: nobody is called so.
-        StoreError: the database does not take it.
-        Unavailable: it could not be recorded, so it was not done.
-    """
-    await administration(session).enable_user(name)
+    return Question(
+        method="PATCH",
+        path=f"/users/{name}",
+        body={"roles": sorted(roles) if roles is not None else None, "disabled": disabled},
+        returns=ListedUser,
+        direct=change,
+    )
 
 
-async def delete_user(session: Session, name: str) -> None:
-    """Delete a user and revoke its tokens.
-
-    Raises:
-        BadRequest: nobody may be called so.
-        NotFound: nobody is called so.
-        StoreError: the database does not take it.
-        Unavailable: it could not be recorded, so it was not done.
-    """
-    await administration(session).delete_user(name)
+def deleting(name: str) -> Question[Revoked]:
+    """Return what deletes a user and revokes its tokens."""
+    return Question(
+        method="DELETE",
+        path=f"/users/{name}",
+        returns=Revoked,
+        direct=revoking(lambda changes: changes.delete_user(name)),
+    )
 
 
-async def set_roles(session: Session, name: str, roles: frozenset[Role]) -> None:
-    """Give a user exactly `roles`.
+def revoking(
+    change: Callable[[Administration], Awaitable[tuple[str, ...]]],
+) -> Callable[[Session], Awaitable[Revoked]]:
+    """Return what makes a change on the database that revokes tokens."""
 
-    Raises:
-        BadRequest: nobody may be called so.
-        NotFound: nobody is called so.
-        StoreError: the database does not take it.
-        Unavailable: it could not be recorded, so it was not done.
-    """
-    await administration(session).set_roles(name, roles)
+    async def direct(session: Session) -> Revoked:
+        return Revoked(revoked=await change(administration(session)))
+
+    return direct
 
 
-def _state(user: User) -> str:
+def _state(user: ListedUser) -> str:
     if user.deleted_at is not None:
         return f"deleted {shown_time(user.deleted_at)}"
     if user.disabled_at is not None:
@@ -199,20 +213,5 @@ def _state(user: User) -> str:
     return "enabled"
 
 
-def _words(roles: frozenset[Role]) -> list[str]:
-    return sorted(role.value for role in roles)
-
-
-def _shown(roles: frozenset[Role]) -> str:
-    return ", ".join(_words(roles))
-
-
-def _as_json(user: User) -> dict[str, object]:
-    return {
-        "id": str(user.id),
-        "username": user.username,
-        "roles": _words(user.roles),
-        "created_at": user.created_at,
-        "disabled_at": user.disabled_at,
-        "deleted_at": user.deleted_at,
-    }
+def _shown(roles: Sequence[Role]) -> str:
+    return ", ".join(roles)

@@ -70,6 +70,13 @@ class NotFound(BridgeError):
     code = "not_found"
 
 
+class Conflict(BridgeError):
+    """Something else is there already."""
+
+    status = 409
+    code = "conflict"
+
+
 class UpgradeRefused(BridgeError):
     """Another protocol was asked for on this connection; clients then speak HTTP at once."""
 

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from twisted.internet.threads import deferToThreadPool
 
-from bridge.administration import Administration
+from bridge.administration import Administration, Lifetimes
 from bridge.auth.directory import TokenDirectory
 from bridge.domain.clock import Clock
+from bridge.domain.identity import Actor
 from bridge.domain.records import AuditRecorded, Record
 from bridge.pages.app import Pages
 from bridge.pages.audit_log import AuditPages
@@ -21,7 +22,7 @@ from bridge.pages.overview import OverviewPages
 from bridge.pages.providers import ProviderPages
 from bridge.pages.reading import Reading
 from bridge.pages.sessions import SessionPages
-from bridge.pages.tokens import Lifetimes, TokenPages
+from bridge.pages.tokens import TokenPages
 from bridge.pages.users import UserPages
 from bridge.pages.visit import Visit
 from bridge.recording.refusals import Refusals
@@ -44,6 +45,7 @@ def build_pages(
     reactor: Any,
     addresses: ClientAddresses,
     behind_proxy: bool,
+    administration: Callable[[Actor, str], Administration],
     lifetimes: Lifetimes,
 ) -> Pages:
     """Return the pages.
@@ -60,6 +62,7 @@ def build_pages(
         reactor: gives the time, and threads for what would hold up others.
         addresses: says where a request comes from.
         behind_proxy: a proxy in front speaks TLS with the browsers.
+        administration: makes changes in the name of an actor, who asks from an address.
         lifetimes: of new tokens.
     """
     clock: Clock = reactor
@@ -71,10 +74,8 @@ def build_pages(
         append(records)
         await durable()
 
-    def administration(visit: Visit) -> Administration:
-        return Administration(
-            pool=pool, audit=audit, clock=clock, source=visit.source, actor=visit.actor
-        )
+    def changing(visit: Visit) -> Administration:
+        return administration(visit.actor, visit.source)
 
     entrance = Entrance(
         directory=directory,
@@ -93,8 +94,8 @@ def build_pages(
             SessionPages(reading),
             FindingPages(reading),
             InterceptionPages(reading),
-            TokenPages(pool=pool, administration=administration, lifetimes=lifetimes, clock=clock),
-            UserPages(pool=pool, administration=administration),
+            TokenPages(pool=pool, administration=changing, lifetimes=lifetimes, clock=clock),
+            UserPages(pool=pool, administration=changing),
             ProviderPages(details),
             AuditPages(pool),
         ),

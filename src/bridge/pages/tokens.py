@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from collections.abc import Callable, Sequence
 
-from bridge.administration import Administration
-from bridge.auth.rules import checked_lifetime
+from bridge.administration import Administration, Lifetimes
+from bridge.auth.rules import checked_lifetime, checked_username
 from bridge.domain.clock import Clock, utc
 from bridge.domain.errors import BadRequest, BridgeError, NotFound
 from bridge.domain.identity import Scope
-from bridge.domain.tokens import Token, User
+from bridge.domain.tokens import ListedToken, Token
 from bridge.domain.units import format_duration, parse_duration
 from bridge.pages.answers import Answer, Page, Redirect
 from bridge.pages.app import Handler
 from bridge.pages.entrance import Transactions
 from bridge.pages.visit import Fields, Visit
 from bridge.store import identity
-from bridge.store.connection import Cursor
 
 _DAY_SECONDS = 86400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
-    """How long tokens live, seconds."""
-
-    default: float
-    longest: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A token, and whether it is any good."""
-
-    token: Token
-    state: str
-    """`good`, `revoked`, `expired`, `user disabled` or `user deleted`."""
 
 
 class TokenPages:
@@ -99,10 +78,6 @@ class TokenPages:
 
     async def revoke(self, visit: Visit, identifier: str) -> Answer:
         """Revoke a token: one's own, for owners anybody's."""
-        if not visit.owner:
-            mine = await self._tokens(visit)
-            if all(each.token.id != identifier for each in mine):
-                raise NotFound("There is no such token.")
         await self._administration(visit).revoke_token(identifier)
         return Redirect(location="/ui/tokens?done=revoked")
 
@@ -114,15 +89,12 @@ class TokenPages:
         made: tuple[Token, str] | None = None,
     ) -> Page:
         tokens = await self._tokens(visit)
-        wanted = visit.query.get("user", "") if visit.owner else ""
-        if wanted:
-            tokens = [each for each in tokens if each.token.username == wanted]
         return Page(
             template="tokens.html",
             values={
                 "tokens": tokens,
                 "users": await self._usernames() if visit.owner else (),
-                "user": wanted,
+                "user": visit.query.get("user", "") if visit.owner else "",
                 "ended_too": "all" in visit.query,
                 "scopes": [scope.value for scope in Scope],
                 "default_lifetime": format_duration(
@@ -140,17 +112,21 @@ class TokenPages:
             status=error.status if error is not None else 200,
         )
 
-    async def _tokens(self, visit: Visit) -> list[Listed]:
+    async def _tokens(self, visit: Visit) -> Sequence[ListedToken]:
         now = utc(self._clock.seconds())
-        username = None if visit.owner else visit.actor.username
+        wanted = visit.query.get("user", "") if visit.owner else ""
+        username = checked_username(wanted) if wanted else None
         ended_too = "all" in visit.query
-
-        async def work(cursor: Cursor) -> list[Listed]:
-            tokens = await identity.tokens_of(cursor, username, now=now, ended_too=ended_too)
-            users = {user.id: user for user in await identity.users(cursor, deleted_too=True)}
-            return [Listed(token=each, state=_state(each, users, now)) for each in tokens]
-
-        return await self._pool.transaction(work, read_only=True)
+        return await self._pool.transaction(
+            lambda cursor: identity.tokens_of(
+                cursor,
+                username,
+                now=now,
+                ended_too=ended_too,
+                only=None if visit.owner else visit.actor.id,
+            ),
+            read_only=True,
+        )
 
     async def _usernames(self) -> list[str]:
         users = await self._pool.transaction(identity.users, read_only=True)
@@ -171,16 +147,3 @@ def _seconds(text: str) -> float | None:
         return parse_duration(text)
     except ValueError as e:
         raise BadRequest(f"The lifetime {e}") from e
-
-
-def _state(token: Token, users: Mapping[UUID, User], now: datetime) -> str:
-    user = users.get(token.user_id)
-    if token.revoked_at is not None:
-        return "revoked"
-    if user is not None and user.deleted_at is not None:
-        return "user deleted"
-    if token.expires_at <= now:
-        return "expired"
-    if user is not None and user.disabled_at is not None:
-        return "user disabled"
-    return "good"

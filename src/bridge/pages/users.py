@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bridge.administration import Administration
-from bridge.domain.errors import BadRequest, BridgeError, NotFound
+from bridge.domain.errors import BadRequest, BridgeError, Conflict, NotFound
 from bridge.domain.identity import Role
 from bridge.pages.answers import Answer, Page, Redirect
 from bridge.pages.app import Handler
@@ -21,7 +21,6 @@ _DONE = {
     "deleted": "The user was deleted, and their tokens were revoked. Their records stay.",
     "roles": "The roles were changed.",
 }
-_NOT_YOURSELF = "You cannot do that to yourself: nobody might be left to undo it."
 
 
 class UserPages:
@@ -63,27 +62,25 @@ class UserPages:
             await self._administration(visit).create_user(
                 visit.form.get("name", "").strip(), _roles(visit)
             )
-        except BadRequest as error:
+        except (BadRequest, Conflict) as error:
             return await self._list(visit, error)
         return _done("created")
 
     async def disable(self, visit: Visit, name: str) -> Answer:
         """Refuse everything from a user."""
         visit.must_own()
-        _refuse_yourself(visit, name)
-        await self._administration(visit).disable_user(name)
+        await self._administration(visit).change_user(name, disabled=True)
         return _done("disabled")
 
     async def enable(self, visit: Visit, name: str) -> Answer:
         """Undo that."""
         visit.must_own()
-        await self._administration(visit).enable_user(name)
+        await self._administration(visit).change_user(name, disabled=False)
         return _done("enabled")
 
     async def delete(self, visit: Visit, name: str) -> Answer:
         """Delete a user, whose name has to be typed to confirm it."""
         visit.must_own()
-        _refuse_yourself(visit, name)
         if visit.form.get("confirm", "").strip() != name:
             return await self._list(
                 visit, BadRequest(f"Type the name {name} to confirm that it is to be deleted.")
@@ -98,9 +95,7 @@ class UserPages:
             roles = _roles(visit)
         except BadRequest as error:
             return await self._list(visit, error)
-        if Role.OWNER not in roles:
-            _refuse_yourself(visit, name)
-        await self._administration(visit).set_roles(name, roles)
+        await self._administration(visit).change_user(name, roles=roles)
         return _done("roles")
 
     async def _list(self, visit: Visit, error: BridgeError | None = None) -> Page:
@@ -132,11 +127,6 @@ def _roles(visit: Visit) -> frozenset[Role]:
     if not roles:
         raise BadRequest("Tick at least one role.")
     return roles
-
-
-def _refuse_yourself(visit: Visit, name: str) -> None:
-    if name == visit.actor.username:
-        raise BadRequest(_NOT_YOURSELF)
 
 
 def _done(what: str) -> Redirect:

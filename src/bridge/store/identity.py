@@ -8,7 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from bridge.domain.identity import Role, Scope
-from bridge.domain.tokens import IssuedToken, IssuedTokens, Token, User
+from bridge.domain.tokens import (
+    IssuedToken,
+    IssuedTokens,
+    ListedToken,
+    Token,
+    User,
+    state_of,
+)
 from bridge.store.pool import Cursor
 from bridge.store.rows import many, maybe, none, one
 
@@ -36,7 +43,13 @@ ON CONFLICT (username) WHERE deleted_at IS NULL DO NOTHING
 """
 _USER_NAMED = f"SELECT {_USER_COLUMNS} FROM users WHERE username = %s AND deleted_at IS NULL"  # noqa: S608  # constants only
 _USERS = f"""
-SELECT {_USER_COLUMNS} FROM users WHERE %s OR deleted_at IS NULL ORDER BY username, created_at
+SELECT {_USER_COLUMNS} FROM users
+WHERE (%(deleted_too)s OR deleted_at IS NULL)
+  AND (%(only)s::uuid IS NULL OR id = %(only)s::uuid)
+  AND (%(after)s::uuid IS NULL OR (username, created_at, id) >
+       (SELECT username, created_at, id FROM users WHERE id = %(after)s::uuid))
+ORDER BY username, created_at, id
+LIMIT %(limit)s
 """  # noqa: S608  # constants only
 _DISABLE = """
 UPDATE users SET disabled_at = coalesce(disabled_at, %s)
@@ -49,16 +62,25 @@ _INSERT_DIGEST = """
 INSERT INTO api_tokens (id, digest, user_id, name, scope, created_at, expires_at)
 VALUES (%(id)s, %(digest)s, %(user_id)s::uuid, %(name)s, %(scope)s, %(created_at)s, %(expires_at)s)
 """
-_TOKENS = """
-SELECT t.id, t.digest, t.user_id, u.username, t.name, t.scope,
-       t.created_at, t.expires_at, t.revoked_at
+_LISTED = """
+SELECT t.id, t.user_id, u.username, t.name, t.scope, t.created_at, t.expires_at, t.revoked_at,
+       u.disabled_at, u.deleted_at
 FROM api_tokens t JOIN users u ON u.id = t.user_id
+"""
+_TOKEN = f"{_LISTED} WHERE t.id = %s"
+_TOKENS = f"""
+{_LISTED}
 WHERE (%(username)s::text IS NULL OR u.username = %(username)s)
+  AND (%(only)s::uuid IS NULL OR u.id = %(only)s::uuid)
   AND (%(ended_too)s OR (
         t.expires_at > %(now)s AND t.revoked_at IS NULL
         AND u.disabled_at IS NULL AND u.deleted_at IS NULL))
+  AND (%(after)s::text IS NULL OR (u.username, t.created_at, t.id) >
+       (SELECT v.username, s.created_at, s.id
+        FROM api_tokens s JOIN users v ON v.id = s.user_id WHERE s.id = %(after)s))
 ORDER BY u.username, t.created_at, t.id
-"""
+LIMIT %(limit)s
+"""  # noqa: S608  # constants only
 _REVOKE = """
 UPDATE api_tokens SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL RETURNING id
 """
@@ -122,9 +144,34 @@ async def user_named(cursor: Cursor, username: str) -> User | None:
     return _user_from(row) if row is not None else None
 
 
-async def users(cursor: Cursor, *, deleted_too: bool = False) -> tuple[User, ...]:
-    """Return all users by name."""
-    return tuple(_user_from(row) for row in await many(cursor, _USERS, (deleted_too,)))
+async def users(
+    cursor: Cursor,
+    *,
+    deleted_too: bool = False,
+    only: UUID | None = None,
+    after: UUID | None = None,
+    limit: int | None = None,
+) -> tuple[User, ...]:
+    """Return the users by name.
+
+    Args:
+        cursor: of the database.
+        deleted_too: those who were deleted too.
+        only: the id of the only one that is wanted.
+        after: only those behind the user of this id; nobody when there is none.
+        limit: so many at most; None for all.
+    """
+    rows = await many(
+        cursor,
+        _USERS,
+        {
+            "deleted_too": deleted_too,
+            "only": _text(only),
+            "after": _text(after),
+            "limit": limit,
+        },
+    )
+    return tuple(_user_from(row) for row in rows)
 
 
 async def disable_user(cursor: Cursor, username: str, at: datetime) -> bool:
@@ -169,11 +216,45 @@ async def create_token(cursor: Cursor, token: Token) -> None:
 
 
 async def tokens_of(
-    cursor: Cursor, username: str | None, *, now: datetime, ended_too: bool = False
-) -> tuple[Token, ...]:
-    """Return the tokens of `username`, of everybody for None."""
-    rows = await many(cursor, _TOKENS, {"username": username, "now": now, "ended_too": ended_too})
-    return tuple(_token_from(row) for row in rows)
+    cursor: Cursor,
+    username: str | None,
+    *,
+    now: datetime,
+    ended_too: bool = False,
+    only: UUID | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> tuple[ListedToken, ...]:
+    """Return tokens by user and age.
+
+    Args:
+        cursor: of the database.
+        username: whose; None for everybody's.
+        now: the time.
+        ended_too: also those that are no good any more.
+        only: the id of the only user whose tokens are wanted.
+        after: only those behind the token of this id; none when there is no such token.
+        limit: so many at most; None for all.
+    """
+    rows = await many(
+        cursor,
+        _TOKENS,
+        {
+            "username": username,
+            "now": now,
+            "ended_too": ended_too,
+            "only": _text(only),
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return tuple(_listed_from(row, now) for row in rows)
+
+
+async def token_with_id(cursor: Cursor, token_id: str, *, now: datetime) -> ListedToken | None:
+    """Return the token `token_id`, good or not; None when there is none."""
+    row = await maybe(cursor, _TOKEN, (token_id,))
+    return _listed_from(row, now) if row is not None else None
 
 
 async def revoke_token(cursor: Cursor, token_id: str, at: datetime) -> bool | None:
@@ -206,15 +287,22 @@ def _user_from(row: Sequence[Any]) -> User:
     )
 
 
-def _token_from(row: Sequence[Any]) -> Token:
-    identifier, digest, user_id, username, name, scope, created_at, expires_at, revoked_at = row
-    return Token(
+def _listed_from(row: Sequence[Any], now: datetime) -> ListedToken:
+    (identifier, user_id, username, name, scope,
+     created_at, expires_at, revoked_at, disabled_at, deleted_at) = row  # fmt: skip
+    return ListedToken(
         id=identifier,
-        digest=bytes(digest),
         user_id=_uuid(user_id),
         username=username,
         name=name,
         scope=Scope(scope),
+        state=state_of(
+            now=now,
+            expires_at=expires_at,
+            revoked_at=revoked_at,
+            user_disabled_at=disabled_at,
+            user_deleted_at=deleted_at,
+        ),
         created_at=created_at,
         expires_at=expires_at,
         revoked_at=revoked_at,
@@ -240,6 +328,10 @@ def _issued_from(row: Sequence[Any]) -> IssuedToken:
 
 def _seconds(at: datetime | None) -> float | None:
     return at.timestamp() if at is not None else None
+
+
+def _text(identifier: UUID | None) -> str | None:
+    return str(identifier) if identifier is not None else None
 
 
 def _uuid(value: object) -> UUID:

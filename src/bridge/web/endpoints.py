@@ -149,6 +149,10 @@ class Endpoint:
     """Types that the answer may have; those that are not JSON are written by `answer` itself."""
     not_found: str = ""
     """What a 404 means; "" when there is none."""
+    conflict: str = ""
+    """What a 409 means; "" when there is none, but for parameters that decide."""
+    status: int = 200
+    """Of an answer that is no error."""
 
     @property
     def rule(self) -> str:
@@ -207,7 +211,9 @@ def _handler(app: Router, access: Access, endpoint: Endpoint) -> Callable[..., A
             body=_body(request, endpoint),
         )
         found = await endpoint.answer(asked)
-        return found if isinstance(found, bytes) else app.json(request, found)
+        return (
+            found if isinstance(found, bytes) else app.json(request, found, status=endpoint.status)
+        )
 
     handler.__name__ = endpoint.name
     return handler

@@ -1,4 +1,4 @@
-"""Management: the records read back, by tokens of scope manage, within their users' roles."""
+"""Management by tokens of scope manage, within roles: records read, users and tokens changed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from bridge.administration import Administration, Lifetimes
 from bridge.auth.authentication import Directory
 from bridge.domain.clock import Clock
+from bridge.domain.identity import Actor
 from bridge.recording.refusals import Refusals
 from bridge.web.access import Access, Append
 from bridge.web.addresses import ClientAddresses
 from bridge.web.endpoints import Asked, Endpoint, serve
 from bridge.web.gateway import PREFIXES
 from bridge.web.health import Health
+from bridge.web.management_accounts import AccountEndpoints
 from bridge.web.management_audit import audit_endpoint
 from bridge.web.management_export import ExportEndpoints
 from bridge.web.management_holds import holds_endpoint
@@ -39,8 +42,10 @@ class Management:
         not_ready: Callable[[], str | None],
         clock: Clock,
         addresses: ClientAddresses,
+        administration: Callable[[Actor, str], Administration],
+        lifetimes: Lifetimes,
     ) -> None:
-        """Serve records.
+        """Serve records, and manage who may use the bridge.
 
         Args:
             directory: who knows the tokens.
@@ -51,6 +56,8 @@ class Management:
             not_ready: why no requests should be sent here; None when they should.
             clock: gives the time.
             addresses: says where a request comes from.
+            administration: makes changes in the name of an actor, who asks from an address.
+            lifetimes: of new tokens.
         """
         self.access = Access(
             directory=directory, refusals=refusals, append=append, clock=clock, addresses=addresses
@@ -63,6 +70,13 @@ class Management:
             *UsageEndpoints(pool=pool, cutoff=cutoff).endpoints(),
             *SearchEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *ExportEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
+            *AccountEndpoints(
+                access=self.access,
+                pool=pool,
+                administration=administration,
+                lifetimes=lifetimes,
+                clock=clock,
+            ).endpoints(),
         )
         self.endpoints += (audit_endpoint(pool), holds_endpoint(pool), self._described())
         serve(self.app, self.access, self.endpoints, PREFIXES)

@@ -26,9 +26,10 @@ _SECURITY = {
     "own_header": {"type": "apiKey", "in": "header", "name": "X-AI-Bridge-Token"},
 }
 _ABOUT = (
-    "What AI Bridge has recorded, for tokens of scope manage. Members see their own records, "
-    "auditors everybody's, and what they read of others is in the audit log. Times are RFC 3339 "
-    "in UTC. Unknown parameters are refused."
+    "What AI Bridge has recorded, and who may use it, for tokens of scope manage. Members see "
+    "their own records and tokens, auditors everybody's, and what they read of others' records is "
+    "in the audit log; owners manage users and tokens. Times are RFC 3339 in UTC. Unknown "
+    "parameters and members are refused."
 )
 
 
@@ -69,8 +70,10 @@ def _operation(
         del errors[409]
     if endpoint.not_found:
         errors[404] = endpoint.not_found
+    if endpoint.conflict:
+        errors[409] = endpoint.conflict
     responses: dict[str, object] = {
-        "200": {
+        str(endpoint.status): {
             "description": endpoint.summary,
             "content": {media: {"schema": returns} for media in endpoint.media},
         }
