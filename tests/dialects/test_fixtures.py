@@ -86,3 +86,46 @@ class ResponsesDocumentTests(EveryCutCases):
 
 
 del EveryCutCases
+
+
+class CompletesNothingTests(BridgeTestCase):
+    """Text reaches the client before it is looked at; whatever completes something does not."""
+
+    def test_text_of_a_message(self) -> None:
+        reader = Messages().reader()
+        start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m"}}\n\n'
+        text = (
+            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+            b'"delta":{"type":"text_delta","text":"Hi"}}\n\n'
+        )
+        stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        said = [reader.completes_nothing(each) for each in (start, text, start + text, text + stop)]
+        self.assertEqual(said, [True, True, True, False])
+
+    def test_what_may_end_an_open_tool_call_of_a_message(self) -> None:
+        reader = Messages().reader()
+        reader.event(
+            b"content_block_start",
+            b'{"index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{}}}',
+        )
+        stop = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+        self.assertFalse(reader.completes_nothing(stop))
+        reader.event(b"content_block_stop", b'{"type":"content_block_stop","index":0}')
+        self.assertTrue(reader.completes_nothing(stop))
+
+    def test_text_of_a_chat(self) -> None:
+        reader = ChatCompletions().reader()
+        text = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+        finish = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        said = [reader.completes_nothing(each) for each in (text, finish, b"data: [DONE]\n\n")]
+        self.assertEqual(said, [True, True, False])
+
+    def test_what_may_end_an_open_call_of_a_chat(self) -> None:
+        reader = ChatCompletions().reader()
+        reader.event(
+            b"",
+            b'{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t",'
+            b'"function":{"name":"n","arguments":"{}"}}]}}]}',
+        )
+        finish = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        self.assertFalse(reader.completes_nothing(finish))

@@ -65,7 +65,9 @@ class RelayTestCase(BridgeTestCase):
         super().setUp()
         self.client = MemoryClient()
         self.upstream = MemoryUpstream()
-        self.last = b"\0never"
+        self.last = self.plain = b"\0never"
+        self.seen: list[tuple[bytes, bool]] = []
+        """What was looked at, and whether the client had it by then."""
         self.durable: Deferred[None] = succeed(None)
         self.endings = 0
         self.boundary = True
@@ -85,7 +87,8 @@ class RelayTestCase(BridgeTestCase):
         relay = Relay(
             downstream=self.client,
             length=length,
-            look=lambda data: self.last in data,
+            look=self.look,
+            looked_at_later=lambda data: self.plain in data,
             ending=ending,
             between=lambda: PING if self.boundary else b"",
             clock=self.clock,
@@ -96,8 +99,60 @@ class RelayTestCase(BridgeTestCase):
         relay.makeConnection(self.upstream)  # type: ignore[arg-type]
         return relay
 
+    def look(self, data: bytes) -> bool:
+        self.seen.append((data, self.client.body.endswith(data)))
+        return self.last in data
+
     def done(self, relay: Relay) -> Finish:
         return self.successResultOf(relay.done)
+
+
+class LookedAtLaterTests(RelayTestCase):
+    """What completes nothing is written before it is looked at."""
+
+    def test_plain_chunks_are_written_first_and_the_others_looked_at_first(self) -> None:
+        self.plain, self.last = b"plain", b"stop"
+        relay = self.relay()
+        for chunk in (b"plain 1", b"tool", b"plain 2", b"stop"):
+            relay.dataReceived(chunk)
+        self.assertEqual(
+            self.seen,
+            [(b"plain 1", True), (b"tool", False), (b"plain 2", True), (b"stop", False)],
+        )
+        self.assertEqual(self.client.body, b"plain 1toolplain 2stop")
+        self.assertEqual(relay.bytes_to_client, len(self.client.body))
+
+    def test_an_end_that_looked_plain_withholds_what_comes_behind_it(self) -> None:
+        self.plain = self.last = b"stop"
+        self.durable = Deferred()
+        relay = self.relay()
+        relay.dataReceived(b"stop")
+        self.assertEqual((self.endings, self.client.body), (1, b"stop"))
+        relay.dataReceived(b"behind")
+        relay.connectionLost(Failure(ResponseDone()))
+        self.assertEqual(self.client.body, b"stop")
+        self.assertNoResult(relay.done)
+        self.durable.callback(None)
+        self.assertEqual(self.client.body, b"stopbehind")
+        self.assertIs(self.done(relay), Finish.COMPLETE)
+
+    def test_the_last_bytes_of_a_known_length_are_held_whatever_they_look_like(self) -> None:
+        self.plain, self.durable = b"plain", Deferred()
+        relay = self.relay(length=10)
+        relay.dataReceived(b"plain")
+        relay.dataReceived(b"plain")
+        self.assertEqual((self.endings, self.client.body), (1, b"plain"))
+        self.durable.callback(None)
+        self.assertEqual(self.client.body, b"plainplain")
+
+    def test_what_follows_an_end_that_is_being_written_is_never_first(self) -> None:
+        self.plain, self.last, self.durable = b"plain", b"stop", Deferred()
+        relay = self.relay()
+        relay.dataReceived(b"stop")
+        relay.dataReceived(b"plain")
+        self.assertEqual(self.client.body, b"")
+        self.durable.callback(None)
+        self.assertEqual(self.client.body, b"stopplain")
 
 
 class EveryCutTests(RelayTestCase):

@@ -134,8 +134,11 @@ def authenticate(
         raise Forbidden(NO_OWN_KEYS)
     if own and credential is None and allow_byok:
         _refuse_misplaced(headers, own_headers)
+    leaking = _leaking(headers)
     return Authenticated(
-        actor=actor, user_credential=credential, remove=_ALWAYS_REMOVED | _leaking(headers)
+        actor=actor,
+        user_credential=credential,
+        remove=_ALWAYS_REMOVED.union(leaking) if leaking else _ALWAYS_REMOVED,
     )
 
 
@@ -187,13 +190,14 @@ def _user_credential(
     return None
 
 
-def _leaking(headers: Mapping[bytes, Sequence[bytes]]) -> frozenset[bytes]:
+def _leaking(headers: Mapping[bytes, Sequence[bytes]]) -> list[bytes]:
     """Return further headers that hold a token, as when somebody guessed where it goes."""
-    return frozenset(
+    return [
         name
         for name, values in headers.items()
-        if name not in _ALWAYS_REMOVED and any(contains_token_shape(value) for value in values)
-    )
+        for value in values
+        if contains_token_shape(value) and name not in _ALWAYS_REMOVED
+    ]
 
 
 def _value(headers: Mapping[bytes, Sequence[bytes]], name: bytes) -> bytes:

@@ -268,6 +268,9 @@ class TokenDirectory:
 
 def _why_ended(token: IssuedToken, now: float) -> str | None:
     """Return which end `token` met, since when, and what to do; None while it is good."""
+    ended = (token.deleted_at, token.disabled_at, token.revoked_at) != (None, None, None)
+    if not ended and now < token.expires_at:
+        return None
     another = f"make another with `aibridge token create --user {token.username}`"
     if token.deleted_at is not None:
         what, since = f"user {token.username} was deleted", token.deleted_at
@@ -278,10 +281,8 @@ def _why_ended(token: IssuedToken, now: float) -> str | None:
     elif token.revoked_at is not None:
         what, since = f"AI Bridge token {token.id} was revoked", token.revoked_at
         remedy = f"ask an administrator, or {another}"
-    elif now >= token.expires_at:
-        what, since, remedy = f"AI Bridge token {token.id} expired", token.expires_at, another
     else:
-        return None
+        what, since, remedy = f"AI Bridge token {token.id} expired", token.expires_at, another
     return f"The {what} on {_date(since)}; {remedy}."
 
 

@@ -73,7 +73,11 @@ def contains_token_shape(value: bytes) -> bool:
     """
     if _MARK in value and _SHAPE.search(value) is not None:
         return True
-    return value[: len(_BASIC)].lower() == _BASIC and _hidden_in_basic(value[len(_BASIC) :])
+    return (
+        value[:1] in b"bB"
+        and value[: len(_BASIC)].lower() == _BASIC
+        and _hidden_in_basic(value[len(_BASIC) :])
+    )
 
 
 def _hidden_in_basic(encoded: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 Headers = Mapping[bytes, Sequence[bytes]]
 """Lower-case names, values in order."""
@@ -42,6 +42,7 @@ _RULES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     (QWEN_CODE, ("qwencode/",), None),
 )
 # Label, beginnings of the lower-cased User-Agent, exact `originator`; the first that matches wins.
+_BEGINNINGS = tuple(each for _, beginnings, _ in _RULES for each in beginnings)
 _BY_TITLE = {"Kilo Code": KILO_CODE, "Roo Code": "Roo Code", "Cline": "Cline"}
 _BARE_SDKS = ("openai/js", "anthropic/js")
 _COPILOT_INITIATORS = ("user", "agent")
@@ -75,7 +76,8 @@ def detect_client(headers: Headers) -> str:
     agent = _first(headers, b"user-agent").lower()
     originator = _first(headers, b"originator")
     title = _BY_TITLE.get(_first(headers, b"x-title"))
-    for label, beginnings, origin in _RULES:
+    recognised = agent.startswith(_BEGINNINGS) or originator or _CURSOR_VERSION in headers
+    for label, beginnings, origin in _RULES if recognised else ():
         if agent.startswith(beginnings) or (origin is not None and originator == origin):
             if label == OPENCODE:
                 return title or label
@@ -103,18 +105,21 @@ def client_session_id(
     for name in _OWN_SESSION_HEADERS.get(client, ()):
         if found := _cleaned(_first(headers, name)):
             return found
-    generic = (
-        _first(headers, b"x-claude-code-session-id"),
-        _session_in_user_id(session_hints.get(_USER_ID, "")),
-        _first(headers, b"thread-id"),
-        _first(headers, b"session-id"),
-        session_hints.get("client_metadata.thread_id", ""),
-        session_hints.get("client_metadata.session_id", ""),
-        _first(headers, b"x-session-id"),
-        _first(headers, b"x-session-affinity"),
-        session_hints.get("prompt_cache_key", ""),
-    )
-    return next((found for text in generic if (found := _cleaned(text))), None)
+    generic = _said_by_anybody(headers, session_hints)
+    return next((found for text in generic if text and (found := _cleaned(text))), None)
+
+
+def _said_by_anybody(headers: Headers, session_hints: Mapping[str, str]) -> Iterator[str]:
+    """Return what may name a session, whoever sent it; the best first."""
+    yield _first(headers, b"x-claude-code-session-id")
+    yield _session_in_user_id(session_hints.get(_USER_ID, ""))
+    yield _first(headers, b"thread-id")
+    yield _first(headers, b"session-id")
+    yield session_hints.get("client_metadata.thread_id", "")
+    yield session_hints.get("client_metadata.session_id", "")
+    yield _first(headers, b"x-session-id")
+    yield _first(headers, b"x-session-affinity")
+    yield session_hints.get("prompt_cache_key", "")
 
 
 def agent_ids(client: str, headers: Headers) -> dict[str, str]:
@@ -130,6 +135,8 @@ def agent_ids(client: str, headers: Headers) -> dict[str, str]:
                  "agent_kind": _CODEX_KIND}  # fmt: skip
     else:
         names = {"agent_id": _CLAUDE_AGENT, "parent_agent_id": _CLAUDE_PARENT}
+    if names["agent_id"] not in headers:
+        return {}
     found = {name: _cleaned(_first(headers, header)) for name, header in names.items()}
     # A parent says nothing of whom it does not name.
     return {name: text for name, text in found.items() if text} if found["agent_id"] else {}

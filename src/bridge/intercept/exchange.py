@@ -25,9 +25,15 @@ class Answer(Downstream, Protocol):
     """The client's side of an exchange."""
 
     def start(
-        self, *, status: int, phrase: bytes, headers: Sequence[Header], length: int | None
+        self,
+        *,
+        status: int,
+        phrase: bytes,
+        headers: Sequence[Header],
+        length: int | None,
+        begun: bool,
     ) -> None:
-        """Send the head."""
+        """Send the head; it may wait a moment for a body that has begun, or has a length."""
 
     def refuse(self, error: BridgeError, body: bytes) -> None:
         """Send an error of ours as the whole answer; nothing has been started."""

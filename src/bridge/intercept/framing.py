@@ -31,6 +31,11 @@ _OF_OTHER_BYTES = frozenset({b"content-type", b"content-encoding", b"etag", b"di
 Look = Callable[[bytes], bool]
 
 
+def never_last(_: bytes) -> bool:
+    """Look at nothing: what is not read has no end that could be seen."""
+    return False
+
+
 class Reframed:
     """A stream: `look` is asked first of each chunk, then `feed`, which makes it a Passage."""
 
@@ -92,6 +97,30 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Sees upstream's bytes first."""
     passage: Passage | None
     """What they go through; None for as they came."""
+    looked_at_later: Look = never_last
+    """Says of which bytes it is enough that `look` sees them after the client."""
+
+    @classmethod
+    def as_it_comes(
+        cls,
+        response: Response,
+        look: Look,
+        *,
+        looked_at_later: Look,
+        passage: Passage | None,
+        streaming: bool,
+    ) -> View:
+        """Return that of an answer in the API's own shape."""
+        return cls(
+            status=response.status,
+            phrase=response.phrase,
+            headers=response_headers(response.headers),
+            # A stream may get events of ours, and lose some; what HTTP calls whole may not be.
+            length=None if streaming else response.length,
+            look=look,
+            passage=passage,
+            looked_at_later=looked_at_later,
+        )
 
     @classmethod
     def reframed(cls, response: Response, frames: Frames, look: Look) -> View:
@@ -126,11 +155,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 def _with_content_type(headers: Sequence[Header], content_type: bytes) -> list[Header]:
     others = (each for each in headers if each[0] not in _OF_OTHER_BYTES)
     return [(b"content-type", content_type), *others]
-
-
-def never_last(_: bytes) -> bool:
-    """Look at nothing: what is not read has no end that could be seen."""
-    return False
 
 
 def telling_of_good(look: Look, began: Callable[[], None]) -> Look:

@@ -34,7 +34,7 @@ from bridge.providers.interface import Frames
 from bridge.upstream.client import Response
 from bridge.upstream.draining import Drain
 from bridge.upstream.relay import Finish, Relay, RelayLimits
-from bridge.wire.headers import first, media_type, response_headers
+from bridge.wire.headers import first, media_type
 
 _log = structlog.get_logger("bridge.interception")
 
@@ -151,6 +151,7 @@ class Run:
             downstream=answer,
             length=view.length if view.passage is None else None,
             look=view.look,
+            looked_at_later=view.looked_at_later,
             ending=self._end_answer,
             between=self._between,
             clock=self._clock,
@@ -160,7 +161,11 @@ class Run:
             drain=self._drain_for(view),
         )
         answer.start(
-            status=view.status, phrase=view.phrase, headers=view.headers, length=view.length
+            status=view.status,
+            phrase=view.phrase,
+            headers=view.headers,
+            length=view.length,
+            begun=response.begun,
         )
         (kept or response).deliver(relay)
         finish = await relay.done
@@ -239,8 +244,7 @@ class Run:
         self._exchange.answer.cut()
 
     def _write_rest(self) -> None:
-        rest = self._relay.take_rest() if self._relay is not None else b""
-        if rest:
+        if self._relay is not None and (rest := self._relay.take_rest()):
             self._exchange.answer.write(rest)
 
     def _drain_for(self, view: View) -> Drain | None:
@@ -262,16 +266,13 @@ class Run:
                 return View.reworded(response, *reworded, look)
         if frames is not None:
             return View.reframed(response, frames, look)
-        make = self._exchange.passage
-        adapts = make is not None and self._streaming and response.status == 200
-        return View(
-            status=response.status,
-            phrase=response.phrase,
-            headers=response_headers(response.headers),
-            # A stream may get events of ours, and lose some; what HTTP calls whole may not be.
-            length=None if self._streaming else response.length,
-            look=look,
-            passage=make() if adapts and make is not None else None,
+        make = self._exchange.passage if self._streaming and response.status == 200 else None
+        return View.as_it_comes(
+            response,
+            look,
+            looked_at_later=self._tap.completes_nothing if self._tap else never_last,
+            passage=make() if make is not None else None,
+            streaming=self._streaming,
         )
 
     def _tap_for(self, response: Response, *, framed: bool) -> Tap | None:

@@ -73,6 +73,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     """As they came but for Content-Length and the connection's own, names lower-case."""
     length: int | None
     """Content-Length; None when there is none."""
+    begun: bool = False
+    """Whether bytes of the body are there already."""
     deliver: Callable[[IProtocol], None]
     """Starts the body; call it once."""
 
@@ -195,6 +197,7 @@ class UpstreamClient:
                 phrase=answer.phrase,
                 headers=answer.fields,
                 length=answer.length,
+                begun=answer.begun,
                 deliver=answer.deliver,
             )
         if answer.code not in _STATUSES:

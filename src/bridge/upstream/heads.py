@@ -46,6 +46,8 @@ class Answer(msgspec.Struct, frozen=True):
     """As they came but for the connection's own, names lower-case."""
     length: int | None
     """None when the body comes in chunks."""
+    begun: bool
+    """Whether bytes of the body came with the head."""
     deliver: Callable[[IProtocol], None]
     """Starts the body; call it once."""
 
@@ -151,9 +153,11 @@ class AnswerParser(HTTPClientParser):
         self._decode = decoder.dataReceived
         answered = self.answered
         del self._responseDeferred
-        answered.callback(Answer(status, head.start[1], fields, head.length, body.deliver))
-        body.rest_until_wanted()
         rest = data[head.end :]
+        answered.callback(
+            Answer(status, head.start[1], fields, head.length, bool(rest), body.deliver)
+        )
+        body.rest_until_wanted()
         if rest and self._decode is not None:
             self._decode(rest)
         return True

@@ -24,8 +24,7 @@ from zope.interface import implementer
 from bridge.upstream.draining import Drain
 
 _SHORTEST_WAIT_SECONDS = 0.01
-_MOST_BEHIND_BYTES = 128 * 1024
-# Must exceed what a passage keeps back of an event; more than that it has left out.
+_MOST_BEHIND_BYTES = 128 * 1024  # more than a passage keeps back: it has left something out
 AFTER_END_SECONDS = 10.0
 """How long an upstream may keep its connection open once the client has the end of the answer."""
 
@@ -95,6 +94,7 @@ class Relay(TwistedProtocol):
         downstream: Downstream,
         length: int | None,
         look: Callable[[bytes], bool],
+        looked_at_later: Callable[[bytes], bool],
         ending: Callable[[], Deferred[None]],
         between: Callable[[], bytes],
         clock: IReactorTime,
@@ -109,6 +109,7 @@ class Relay(TwistedProtocol):
             downstream: an answer whose head has been sent.
             length: the announced length of the body, if any.
             look: sees each chunk before it is written; returns whether it ends the answer.
+            looked_at_later: says of which chunks it is enough to see them after that.
             ending: called once, before the last bytes are written; they wait for its Deferred.
             between: returns whole events of ours that may be written now, or b"".
             clock: for the limits.
@@ -127,6 +128,7 @@ class Relay(TwistedProtocol):
         self._downstream = downstream
         self._length = length
         self._look = look
+        self._looked_at_later = looked_at_later
         self._ending = ending
         self._between = between
         self._clock = clock
@@ -196,7 +198,7 @@ class Relay(TwistedProtocol):
         self._wait()
 
     def dataReceived(self, data: bytes) -> None:
-        """Look at a chunk, and write it in the same turn unless it is the last."""
+        """Look at a chunk and write it in the same turn, unless it is the last."""
         if self._settled:
             if self._drain is not None and self._drain.under_way:
                 self._drain.data(data)
@@ -206,7 +208,9 @@ class Relay(TwistedProtocol):
             self.first_byte_at = self._last_byte
         self.bytes_from_upstream += len(data)
         self._sha256.update(data)
-        last = self._look(data)
+        whole = self.bytes_from_upstream == self._length
+        later = self._held is None and not whole and self._looked_at_later(data)
+        came, last = data, not later and self._look(data)
         if self._passage is not None:
             data = self._compared(data, self._passage.feed(data))
         self.bytes_to_client += len(data)
@@ -214,11 +218,13 @@ class Relay(TwistedProtocol):
             self._client_sha256.update(data)
         if self._held is not None:
             self._held.append(data)
-        elif (last or self.bytes_from_upstream == self._length) and not self.ended:
+        elif (last or whole) and not self.ended:
             self._hold(data)
         elif data:
             self._last_write = self._last_byte
             self._downstream.write(data)
+        if later and self._look(came) and not (self.ended or self._settled):
+            self._hold(b"")  # the last all the same: what HTTP says of the end waits
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""

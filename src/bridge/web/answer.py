@@ -42,9 +42,23 @@ class ClientAnswer:
         return self._request.over
 
     def start(
-        self, *, status: int, phrase: bytes, headers: Sequence[Header], length: int | None
+        self,
+        *,
+        status: int,
+        phrase: bytes,
+        headers: Sequence[Header],
+        length: int | None,
+        begun: bool,
     ) -> None:
-        """Send the head of upstream's answer: at once, or soon when its length is known."""
+        """Send the head of upstream's answer; with the body where that follows in a moment.
+
+        Args:
+            status: of the answer.
+            phrase: beside it.
+            headers: names lower-case.
+            length: of the body, where it is known.
+            begun: whether bytes of the body are there already.
+        """
         request = self._request
         if self.gone:
             return
@@ -55,7 +69,7 @@ class ClientAnswer:
         if length is not None:
             fields.append((b"content-length", b"%d" % length))
         request.begin(status, phrase if _PRINTABLE.fullmatch(phrase) else None, fields)
-        if length is None:
+        if length is None and not begun:
             request.flush()
         else:
             self._site = request.channel.site

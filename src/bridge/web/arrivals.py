@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
@@ -14,7 +13,7 @@ from bridge.domain.units import format_size
 from bridge.wire.headers import Header
 
 
-class RequestHead(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a request when its headers are in."""
 
     method: bytes
@@ -27,15 +26,14 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     peer: str
     """The address of whoever is connected to us."""
 
+    _by_name: dict[bytes, list[bytes]] = msgspec.field(default_factory=dict)
+
     def by_name(self) -> Mapping[bytes, Sequence[bytes]]:
         """Return the values by name."""
-        return self._by_name
-
-    @cached_property
-    def _by_name(self) -> Mapping[bytes, Sequence[bytes]]:
-        found: dict[bytes, list[bytes]] = {}
-        for name, value in self.headers:
-            found.setdefault(name, []).append(value)
+        found = self._by_name
+        if not found:
+            for name, value in self.headers:
+                found.setdefault(name, []).append(value)
         return found
 
 

@@ -81,7 +81,8 @@ class BridgeChannel(http.HTTPChannel):
         self._body_awaited = False
         self._body_limited = False
         self._lost = False
-        self._head = b""
+        self.waiting_head = b""
+        """Of an answer; goes out with what follows it."""
         self._fields: Sequence[Header] | None = None
         """Headers of the request that is being read, when they were read at once."""
         self._kept_alive = 0
@@ -158,15 +159,15 @@ class BridgeChannel(http.HTTPChannel):
             for name, values in headers.getAllRawHeaders()
             for value in values
         ]
-        self._head = b"%b\r\n" % b"".join(lines)
+        self.waiting_head = b"%b\r\n" % b"".join(lines)
 
     def keep_head(self, head: bytes) -> None:
         """Keep a head that is written already."""
-        self._head = head
+        self.waiting_head = head
 
     def write(self, data: bytes) -> None:
         """Send what a request writes."""
-        head, self._head = self._head, b""
+        head, self.waiting_head = self.waiting_head, b""
         self.send(head + data if head else data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -175,7 +176,7 @@ class BridgeChannel(http.HTTPChannel):
 
     def send_head(self) -> None:
         """Send the head if it still waits."""
-        if self._head:
+        if self.waiting_head:
             self.write(b"")
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
@@ -342,7 +343,7 @@ class BridgeChannel(http.HTTPChannel):
 
 def _expects(head: ReadHead) -> bool:
     """Return whether the client waits to be told to go on."""
-    return any(name == b"expect" for name, _ in head.fields)
+    return b"expect" in [name for name, _ in head.fields]
 
 
 def _may_be_read_on(head: RequestHead) -> bool:

@@ -168,7 +168,9 @@ class Gateway:
         slashes = upstream.provider.encoded_slash_in
         if not safe(path, encoded_slash_in=slashes) or not safe_query(query):
             raise NotFound("There is nothing at this path.")
-        if contains_token_shape(rest) or contains_token_shape(unquote_to_bytes(rest)):
+        if contains_token_shape(rest) or (
+            b"%" in rest and contains_token_shape(unquote_to_bytes(rest))
+        ):
             raise BadRequest("A bridge token belongs in a header, never in the URL.")
         if head.method == b"HEAD" and path in _PROBES:
             return self._arrival(upstream, None, rest, None)

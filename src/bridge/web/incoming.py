@@ -117,7 +117,8 @@ class BridgeRequest(Request):
             phrase: beside it; None for the usual one.
             fields: the headers, names lower-case; Date is added where it is missing.
         """
-        if not any(name == b"date" for name, _ in fields):
+        names = {name for name, _ in fields}
+        if b"date" not in names:
             fields = [(b"date", self.channel.site.date()), *fields]
         if self.clientproto != b"HTTP/1.1" or self.method == b"HEAD" or status in NO_BODY_CODES:
             self._begin_as_twisted_does(status, phrase, fields)
@@ -130,7 +131,7 @@ class BridgeRequest(Request):
             for name, values in self.responseHeaders.getAllRawHeaders()
             for value in values
         ]
-        if not any(name == b"content-length" for name, _ in fields):
+        if b"content-length" not in names:
             self.chunked = 1
             ours.append((b"transfer-encoding", b"chunked"))
         self.channel.keep_head(
@@ -154,7 +155,9 @@ class BridgeRequest(Request):
         """Send bytes of the body, with the head before the first of them."""
         if self.chunked and data and not self._disconnected:
             self.sentLength += len(data)
-            self.channel.send(b"%x\r\n%b\r\n" % (len(data), data))
+            channel = self.channel
+            send = channel.write if channel.waiting_head else channel.send
+            send(b"%x\r\n%b\r\n" % (len(data), data))
             return
         super().write(data)
         if not self._disconnected:

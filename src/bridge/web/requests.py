@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -74,6 +75,7 @@ class RequestRead(msgspec.Struct, frozen=True, kw_only=True):
     adaptation: Adaptation | None = None
 
 
+_NO_NAMES: frozenset[bytes] = frozenset()
 NOTHING_READ = RequestSummary(model="", streaming=False, prompt=None, correlating_tool_call_id=None)
 
 
@@ -158,10 +160,18 @@ def passing_headers(
             for name, value in zip(upstream.actor_headers, values, strict=True)
             if name
         ]
-    remove = authenticated.remove | upstream.staying | {name for name, _ in told}
-    if credential.kind is CredentialKind.CENTRALIZED and not upstream.scope_headers_pass:
-        remove |= SCOPE
+    ours = credential.kind is CredentialKind.CENTRALIZED and not upstream.scope_headers_pass
+    names = frozenset(name for name, _ in told) if told else _NO_NAMES
+    remove = _staying(authenticated.remove, upstream.staying, names, scope=ours)
     return [*request_headers(head.headers, remove=remove), *told]
+
+
+@lru_cache(maxsize=64)
+def _staying(
+    removed: frozenset[bytes], staying: frozenset[bytes], told: frozenset[bytes], *, scope: bool
+) -> frozenset[bytes]:
+    """Return the names of what does not pass; nearly always the same few sets are asked for."""
+    return removed | staying | told | (SCOPE if scope else _NO_NAMES)
 
 
 def interception_of(

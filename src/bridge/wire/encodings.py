@@ -35,8 +35,10 @@ def content_coding(headers: Iterable[Header]) -> bytes:
 
     Several headers count as one, and `identity` as nothing.
     """
-    values = b",".join(value for name, value in headers if name == b"content-encoding")
-    layers = [each.strip() for each in values.split(b",")]
+    values = [value for name, value in headers if name == b"content-encoding"]
+    if not values:
+        return b""
+    layers = [each.strip() for each in b",".join(values).split(b",")]
     return b", ".join(each for each in layers if each and each.lower() != b"identity")
 
 
@@ -52,6 +54,8 @@ def decode_body(body: bytes, content_encoding: bytes, *, limit: int) -> bytes:
         BadRequest: an unknown encoding, too many of them, or a body that is not what it says.
         PayloadTooLarge: it unpacks to more than `limit`.
     """
+    if not content_encoding:
+        return body
     names = [name.strip().lower() for name in content_encoding.split(b",")]
     layers = [name for name in names if name not in (b"", b"identity")]
     if len(layers) > _MAX_LAYERS:

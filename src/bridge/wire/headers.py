@@ -6,6 +6,7 @@ Source: RFC 9110 section 7.6.1 and RFC 9112 section 9.6 (read 2026-11-23) for th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import chain
 
 Header = tuple[bytes, bytes]
@@ -128,7 +129,7 @@ def request_headers(headers: Iterable[Header], *, remove: frozenset[bytes]) -> l
         headers: as they came; names lower-case.
         remove: further names that stay here, such as those that hold the bridge token.
     """
-    return _passing(list(headers), _REQUEST_DENIED | remove, _REQUEST_DENIED_PREFIXES)
+    return _passing(list(headers), _denied_beside(remove), _REQUEST_DENIED_PREFIXES)
 
 
 def response_headers(headers: Iterable[Header]) -> list[Header]:
@@ -144,6 +145,11 @@ def first(headers: Sequence[Header], name: bytes) -> bytes | None:
 def media_type(content_type: bytes | None) -> bytes:
     """Return a Content-Type without its parameters, lower-case; b"" for none."""
     return content_type.split(b";", 1)[0].strip().lower() if content_type else b""
+
+
+@lru_cache(maxsize=64)
+def _denied_beside(remove: frozenset[bytes]) -> frozenset[bytes]:
+    return _REQUEST_DENIED | remove
 
 
 def _passing(

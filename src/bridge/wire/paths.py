@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 _UNCLEAN = re.compile(rb"[^\x21-\x7e]|[\"<>\\^`{|}#]")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
+_UNSAFE_IN_QUERY = re.compile(rb"[^\x21-\x7e]|#")
 _PLAIN = re.compile(rb"[A-Za-z0-9_~:@!$&'()*+,=./-]*")
 
 
@@ -53,7 +54,7 @@ def safe(path: bytes, *, encoded_slash_in: re.Pattern[bytes] | None = None) -> b
 
 def safe_query(query: bytes) -> bool:
     """Return whether a query string may be forwarded: printable, and no fragment."""
-    return re.search(rb"[^\x21-\x7e]|#", query) is None
+    return _UNSAFE_IN_QUERY.search(query) is None
 
 
 def collapsed(path: bytes) -> bytes:
