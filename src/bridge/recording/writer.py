@@ -31,7 +31,7 @@ from bridge.recording.writer_directories import (
 )
 from bridge.store.errors import StoreUnavailable
 
-BATCH_RECORDS = 500
+BATCH_RECORDS = 1000
 BATCH_BYTES = 1 << 20
 BATCH_SECONDS = 0.050
 """How long records gather before they are sent."""

@@ -72,7 +72,7 @@ _ENDS_NOW = (
 
 def _recordset(columns: tuple[tuple[str, str, str], ...], alias: str, more: str) -> str:
     members = ", ".join(f"{member} {kind}" for _, member, kind in columns)
-    return f"jsonb_to_recordset(%s::jsonb) AS {alias}({more}, {members})"
+    return f"json_to_recordset(%s::json) AS {alias}({more}, {members})"
 
 
 def _interceptions() -> str:
@@ -180,7 +180,7 @@ SELECT DISTINCT ON (r.interception_id, r.n)
        r.id, r.interception_id, r.n, {{day}}, r.provider_response_id, r.input_tokens,
        r.output_tokens, r.cache_read_input_tokens, r.cache_write_input_tokens, r.usage_source,
        r.metadata, r.at
-FROM jsonb_to_recordset(%s::jsonb) AS r(
+FROM json_to_recordset(%s::json) AS r(
     id uuid, interception_id uuid, n integer, provider_response_id text, input_tokens bigint,
     output_tokens bigint, cache_read_input_tokens bigint, cache_write_input_tokens bigint,
     usage_source text, metadata jsonb, at timestamptz)
@@ -240,7 +240,7 @@ STORED_OBJECTS = """
 INSERT INTO aibridge_stored_objects
     (id, interception_id, day, object_id, provider_name, initiator_id, created_at)
 SELECT r.id, r.interception_id, {day}, r.object_id, r.provider_name, r.initiator_id, r.at
-FROM jsonb_to_recordset(%s::jsonb) AS r(
+FROM json_to_recordset(%s::json) AS r(
     id uuid, interception_id uuid, object_id text, provider_name text, initiator_id uuid,
     at timestamptz)
 ON CONFLICT DO NOTHING
@@ -251,7 +251,7 @@ INSERT INTO audit_log (id, day, created_at, action, actor_id, actor_name, token_
                        reason, source, detail, count)
 SELECT r.id, {day}, r.at, r.action, r.actor_id, r.actor_name, r.token_id, r.target, r.status,
        r.reason, r.source, r.detail, coalesce(r.count, 1)
-FROM jsonb_to_recordset(%s::jsonb) AS r(
+FROM json_to_recordset(%s::json) AS r(
     id uuid, at timestamptz, action text, actor_id uuid, actor_name text, token_id text,
     target text, status integer, reason text, source text, detail jsonb, count bigint)
 ON CONFLICT DO NOTHING
