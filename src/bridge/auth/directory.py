@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bridge.auth.authentication import NOT_VALID
 from bridge.auth.snapshot import Snapshot, SnapshotUnusable, load_snapshot, save_snapshot
-from bridge.auth.token import digest_of, token_id
+from bridge.auth.token import claimed_id, digest_of
 from bridge.deferreds import run_in_background
 from bridge.domain.clock import utc
 from bridge.domain.errors import Unauthenticated, Unavailable
@@ -78,6 +78,8 @@ class TokenDirectory:
         self._in_thread = in_thread
         self._subscribe = subscribe
         self._tokens: Mapping[str, IssuedToken] = {}
+        self._actors: dict[str, Actor] = {}
+        """Of the tokens that were used since these were loaded."""
         self._version = -1
         self._confirmed_at: float | None = None
         self._seen_database = False
@@ -135,7 +137,7 @@ class TokenDirectory:
         refusal = self._refusal()
         if refusal is not None:
             raise Unavailable(refusal, retry_after=_RETRY_AFTER_SECONDS)
-        identifier = token_id(token)
+        identifier = claimed_id(token)
         if identifier is None:
             raise Unauthenticated(NOT_VALID)
         known = self._tokens.get(identifier)
@@ -163,14 +165,17 @@ class TokenDirectory:
         ended = _why_ended(known, self._reactor.seconds())
         if ended is not None:
             raise Unauthenticated(ended)
-        return Actor(
-            id=known.user_id,
-            username=known.username,
-            roles=frozenset(known.roles),
-            token_id=known.id,
-            scope=known.scope,
-            expires_at=known.expires_at,
-        )
+        actor = self._actors.get(known.id)
+        if actor is None:
+            actor = self._actors[known.id] = Actor(
+                id=known.user_id,
+                username=known.username,
+                roles=frozenset(known.roles),
+                token_id=known.id,
+                scope=known.scope,
+                expires_at=known.expires_at,
+            )
+        return actor
 
     def valid(self, actor: Actor, now: float) -> bool:
         """Say whether `actor`, identified earlier, would still be let in at `now`.
@@ -220,6 +225,7 @@ class TokenDirectory:
         tokens = {each.id: each for each in issued.tokens}
         changed = tokens != self._tokens
         self._tokens, self._version = tokens, issued.version
+        self._actors.clear()
         return changed
 
     async def _save(self, confirmed_at: float) -> None:

@@ -139,7 +139,10 @@ def response_headers(headers: Iterable[Header]) -> list[Header]:
 
 def first(headers: Sequence[Header], name: bytes) -> bytes | None:
     """Return the first value of `name`, None when there is none."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
 def media_type(content_type: bytes | None) -> bytes:
