@@ -9,7 +9,7 @@ from bridge.dialects.chat_completions.dialect import ChatCompletions
 from bridge.dialects.interface import Dialect
 from bridge.dialects.messages.dialect import Messages
 from bridge.dialects.responses.dialect import Responses
-from bridge.dialects.tool_results import MAX_RESULTS
+from bridge.dialects.tool_results import MAX_REPEATED, MAX_RESULTS
 from bridge.domain.interception import ToolResult
 from tests.support.cases import BridgeTestCase
 
@@ -122,10 +122,62 @@ class ResponsesTests(ToolResultCase):
             ],
         }
 
+        summary = Responses().summarize(json.dumps(body).encode())
         self.assertEqual(
-            self.results(Responses(), body),
-            [("a", 3, None, "one"), ("b", 3, None, "[1]"), ("c", 2, None, "{}")],
+            [
+                (each.call_id, each.content)
+                for each in summary.tool_results
+                if not each.perhaps_repeated
+            ],
+            [("a", "one"), ("b", "[1]"), ("c", "{}")],
         )
+
+    @staticmethod
+    def pair(call: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "function_call", "call_id": call},
+            {"type": "function_call_output", "call_id": call, "output": f"of {call}"},
+        ]
+
+    def found(self, *items: Any) -> list[tuple[str, bool]]:
+        summary = Responses().summarize(json.dumps({"input": items}).encode())
+        return [(each.call_id, each.perhaps_repeated) for each in summary.tool_results]
+
+    def test_outputs_directly_behind_their_calls_are_all_seen(self) -> None:
+        """Whether an earlier request brought them, the API does not tell."""
+        self.assertEqual(
+            self.found({"role": "user", "content": "hi"}, *self.pair("a"), *self.pair("b"),
+                       *self.pair("c")),
+            [("a", True), ("b", True), ("c", False)],
+        )  # fmt: skip
+
+    def test_what_ends_a_turn_for_sure_ends_them(self) -> None:
+        for end in (
+            {"type": "reasoning", "summary": []},
+            {"role": "assistant", "content": "Let me see."},
+            {"role": "user", "content": "go on"},
+            {"type": "of tomorrow"},
+            7,
+        ):
+            self.assertEqual(
+                self.found(*self.pair("a"), end, *self.pair("b"), *self.pair("c")),
+                [("b", True), ("c", False)],
+            )
+
+    def test_a_prompt_behind_a_call_without_output_brings_none(self) -> None:
+        self.assertEqual(
+            self.found(*self.pair("a"), {"type": "function_call", "call_id": "b"},
+                       {"role": "user", "content": "never mind"}),
+            [],
+        )  # fmt: skip
+
+    def test_their_number_is_bounded(self) -> None:
+        pairs = [item for number in range(50) for item in self.pair(f"c{number}")]
+
+        found = self.found(*pairs)
+
+        self.assertEqual(len(found), MAX_REPEATED + 1)
+        self.assertEqual(found[-1], ("c49", False))
 
     def test_a_prompt_behind_results_is_still_one(self) -> None:
         body = {

@@ -8,9 +8,10 @@ from typing import ClassVar
 from urllib.parse import quote
 
 import psycopg2
+from msgspec.structs import replace
 
 from tests.pages.cases import PagesTestCase
-from tests.pages.seeding import Company
+from tests.pages.seeding import Company, brought
 from tests.support.bridge_process import eventually
 
 _IDS = re.compile(r'href="/ui/interceptions/([0-9a-f-]{36})"')
@@ -274,3 +275,41 @@ class OddQuestionsTests(PagesTestCase):
 
             self.assertIn("$AIBRIDGE_TOKEN", text)
             self.assertNotIn("aib_", text)
+
+
+class ToolResultTests(PagesTestCase):
+    async def test_what_tools_gave_back_is_beside_the_call_and_where_it_was_brought(self) -> None:
+        made = Company(seed=23)
+        called = made.request(
+            minutes_ago=190, who="carol", tools=[("Bash", {"command": "ls"}), ("Read", "{}")]
+        )
+        bringing = made.request(
+            minutes_ago=189,
+            who="carol",
+            prompt=None,
+            correlating_tool_call_id=made.call_id(called, 2),
+            tool_results=[
+                replace(brought(made.call_id(called, 1), "no <such> file"), is_error=True),
+                brought(made.call_id(called, 2), None, size_bytes=4_210),
+            ],
+        )
+        await self.here.write(made.records)
+        carol = self.visitor("carol")
+
+        one = carol.get(f"/ui/interceptions/{called.id}").text
+        other = carol.get(f"/ui/interceptions/{bringing.id}").text
+        file = carol.get(f"/ui/interceptions/{bringing.id}/result-1.txt")
+
+        for page in (one, other):
+            self.assertIn("no &lt;such&gt; file", page)
+            self.assertIn("<b>Error</b>", page)
+            self.assertIn("content not recorded", page)
+            self.assertIn("4.1 KiB", page)
+        self.assertIn(f'href="/ui/interceptions/{bringing.id}"', one)
+        self.assertIn("Brought back from tools", other)
+        self.assertIn(made.call_id(called, 1), other)
+        self.assertEqual((file.status, file.text), (200, "no <such> file"))
+        self.assertEqual(carol.get(f"/ui/interceptions/{bringing.id}/result-2.txt").status, 404)
+        self.assertEqual(
+            self.visitor("alice").get(f"/ui/interceptions/{bringing.id}/result-1.txt").status, 404
+        )

@@ -19,6 +19,7 @@ from bridge.domain.records import (
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
+from bridge.recording.brought import Brought
 from bridge.recording.recorder import Levels, Recorder, Recording
 from tests.policy.test_admission import person
 from tests.support.cases import BridgeTestCase
@@ -216,6 +217,27 @@ class RecorderTests(BridgeTestCase):
         (result,) = self.journal.of(InterceptionStarted)[0].tool_results
         self.assertEqual(result.content, "oh no")
         self.assertEqual(recording.interception.tool_results, ())
+
+    def test_a_result_that_an_earlier_request_brought_is_recorded_once(self) -> None:
+        """Where the API does not tell, what this process remembers does."""
+
+        def result(call: str, *, again: bool) -> ToolResult:
+            return ToolResult(
+                call_id=call, size_bytes=1, is_error=None, content="x", perhaps_repeated=again
+            )
+
+        brought = Brought(most=3)
+        alice, bob = UUID(int=1), UUID(int=2)
+
+        def new(who: UUID, *results: ToolResult) -> list[str]:
+            return [each.call_id for each in brought.new(who, results)]
+
+        self.assertEqual(new(alice, result("a", again=False)), ["a"])
+        self.assertEqual(new(alice, result("a", again=True), result("b", again=False)), ["b"])
+        self.assertEqual(new(bob, result("a", again=True)), ["a"])
+        self.assertEqual(new(alice, result("a", again=False)), ["a"])
+        self.assertEqual(new(alice, result("c", again=False), result("d", again=False)), ["c", "d"])
+        self.assertEqual(new(alice, result("b", again=True)), ["b"], "it was forgotten")
 
     def test_a_prompt_is_not_kept_in_memory(self) -> None:
         recording = self.begin(prompt="secret plan")

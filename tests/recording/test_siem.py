@@ -28,6 +28,9 @@ from tests.journal.samples import logger
 from tests.store.journalled import START, Maker, lines
 from tests.support.postgres import StoreTestCase
 
+OF_ONE = 7
+"""Events of one interception of `Maker.whole`."""
+
 
 class Broken:
     """A file of which the disk is full until `mend`."""
@@ -110,7 +113,8 @@ class TellingTests(SiemCase):
     async def test_every_record_of_an_interception_is_told(self) -> None:
         self.follower()
         await self.followed()
-        records = self.maker.whole(prompt="What is\n\u2028the time?")
+        result = self.maker.result("an-earlier-call", content="14 passed")
+        records = self.maker.whole(prompt="What is\n\u2028the time?", tool_results=[result])
 
         await self.write(*records)
 
@@ -118,8 +122,8 @@ class TellingTests(SiemCase):
         self.assertEqual(
             [each["record_type"] for each in events],
             [
-                *("interception_start", "prompt_usage", "model_thought", "tool_usage"),
-                *("token_usage", "interception_end"),
+                *("interception_start", "prompt_usage", "tool_result", "model_thought"),
+                *("tool_usage", "token_usage", "interception_end"),
             ],
         )
         self.assertEqual({each["interception_id"] for each in events}, {str(records[0].id)})
@@ -127,11 +131,18 @@ class TellingTests(SiemCase):
         self.assertEqual({each["event"] for each in events}, {"interception log"})
         self.assertEqual(events[0]["ts"], "2026-11-24T12:00:00.000000Z")
         self.assertEqual(events[1]["prompt"], "What is\n\u2028the time?")
-        self.assertEqual(events[2]["content"], "Let me see.")
-        self.assertEqual(events[3]["input"], '{"zone": "UTC"}')
-        self.assertEqual(events[4]["input_tokens"], 10)
-        self.assertEqual(events[5]["status"], "completed")
-        self.assertEqual(len({each["event_id"] for each in events}), 6)
+        self.assertEqual(
+            [
+                events[2][name]
+                for name in ("tool_call_id", "n", "size_bytes", "is_error", "content")
+            ],
+            ["an-earlier-call", 1, 11, False, "14 passed"],
+        )
+        self.assertEqual(events[3]["content"], "Let me see.")
+        self.assertEqual(events[4]["input"], '{"zone": "UTC"}')
+        self.assertEqual(events[5]["input_tokens"], 10)
+        self.assertEqual(events[6]["status"], "completed")
+        self.assertEqual(len({each["event_id"] for each in events}), 7)
 
     async def test_audit_rows_are_told(self) -> None:
         self.follower()
@@ -148,15 +159,16 @@ class TellingTests(SiemCase):
         self.follower(content=False)
         await self.followed()
 
-        await self.write(*self.maker.whole(prompt="secret prompt"))
+        result = self.maker.result("an-earlier-call", content="secret result")
+        await self.write(*self.maker.whole(prompt="secret prompt", tool_results=[result]))
 
         events = await self.all_told()
         self.assertEqual(
             [each["record_type"] for each in events],
-            ["interception_start", "tool_usage", "token_usage", "interception_end"],
+            ["interception_start", "tool_result", "tool_usage", "token_usage", "interception_end"],
         )
         text = self.path.read_text()
-        for secret in ("secret prompt", "zone", "Let me see"):
+        for secret in ("secret prompt", "zone", "Let me see", "secret result"):
             self.assertNotIn(secret, text)
 
     async def test_records_that_come_late_and_are_older_are_told(self) -> None:
@@ -169,7 +181,8 @@ class TellingTests(SiemCase):
         await self.write(*late)
 
         events = await self.all_told()
-        self.assertEqual(len([e for e in events if e["interception_id"] == str(late[0].id)]), 6)
+        of_it = [e for e in events if e["interception_id"] == str(late[0].id)]
+        self.assertEqual(len(of_it), OF_ONE)
 
     async def test_a_transaction_that_commits_last_is_not_skipped(self) -> None:
         """Ids and times of what is stored say nothing of when it can be seen."""
@@ -196,7 +209,7 @@ class TellingTests(SiemCase):
 
         events = await self.all_told()
         self.assertEqual({each["interception_id"] for each in events}, {str(slow[0].id)})
-        self.assertEqual(len(events), 6)
+        self.assertEqual(len(events), OF_ONE)
 
     async def test_the_real_end_of_what_was_taken_for_lost_is_another_event(self) -> None:
         self.follower()
@@ -224,7 +237,7 @@ class TellingTests(SiemCase):
             await self.write(*records[begin : begin + 490])
 
         events = await self.all_told()
-        self.assertEqual(len({each["event_id"] for each in events}), 700 * 6)
+        self.assertEqual(len({each["event_id"] for each in events}), 700 * OF_ONE)
 
     async def test_nothing_is_marked_while_nobody_follows(self) -> None:
         await self.write(*self.maker.whole())
@@ -268,7 +281,7 @@ class TroubleTests(SiemCase):
 
         events.full = False
 
-        self.assertEqual(len(await self.all_told()), 6)
+        self.assertEqual(len(await self.all_told()), OF_ONE)
         self.assertEqual(problem, "events cannot be written: No space left on device.")
         while follower.status().problem:
             await deferLater(reactor, 0.02)
@@ -288,7 +301,7 @@ class TroubleTests(SiemCase):
 
         pool.away = False
 
-        self.assertEqual(len(await self.all_told()), 6)
+        self.assertEqual(len(await self.all_told()), OF_ONE)
 
     async def test_one_of_two_followers_writes_and_the_other_takes_over(self) -> None:
         first = self.follower()
@@ -296,7 +309,7 @@ class TroubleTests(SiemCase):
         other = self.path.with_name("other.jsonl")
         second = self.follower(events=EventFile(other))
         await self.write(*self.maker.whole())
-        self.assertEqual(len(await self.all_told()), 6)
+        self.assertEqual(len(await self.all_told()), OF_ONE)
         self.assertFalse(other.exists())
         self.assertEqual((first.status().writing, second.status().writing), (True, False))
 
@@ -304,7 +317,7 @@ class TroubleTests(SiemCase):
         await self.write(*self.maker.whole(START + timedelta(seconds=1)))
         await self.all_told()
 
-        self.assertEqual(len(other.read_bytes().splitlines()), 6)
+        self.assertEqual(len(other.read_bytes().splitlines()), OF_ONE)
 
     async def test_told_twice_when_it_dies_between_file_and_database(self) -> None:
         await self.fetch("UPDATE aibridge_siem SET seen_at = now() RETURNING seen_at")
@@ -319,8 +332,8 @@ class TroubleTests(SiemCase):
         self.follower()
 
         events = await self.all_told()
-        self.assertEqual(len(events), 12)
-        self.assertEqual(len({each["event_id"] for each in events}), 6)
+        self.assertEqual(len(events), 2 * OF_ONE)
+        self.assertEqual(len({each["event_id"] for each in events}), OF_ONE)
 
 
 def _mark(batch: Any) -> tuple[str, str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from bridge.domain.clock import utc
 from bridge.domain.identity import Actor, CredentialKind, Role, Scope
 from bridge.domain.ids import day_of, uuid7
@@ -16,6 +18,7 @@ from bridge.domain.records import (
     LegRecorded,
     ModelThoughtRecorded,
     TokenUsageRecorded,
+    ToolResultBrought,
     ToolUsageRecorded,
 )
 from bridge.recording.structured_log import StructuredLog
@@ -131,6 +134,21 @@ class StructuredLogTests(BridgeTestCase):
         self.assertNotIn("prompt", first)
         self.assertEqual((second["record_type"], second["prompt"]), ("prompt_usage", "hello"))
         self.assertEqual((second["msg_id"], second["created_at"]), ("", utc(_NOW)))
+
+    def test_results_of_tools_have_lines_of_their_own(self) -> None:
+        """`tool_result` says of which call, how much, and what only where that is recorded."""
+        results = [
+            ToolResultBrought(tool_call_id=call, size_bytes=3, is_error=error, content=content)
+            for call, error, content in (("toolu_1", True, "bad"), ("toolu_2", None, None))
+        ]
+
+        _, first, second = self.written(replace(start(None), tool_results=results))
+
+        self.assertEqual((first["record_type"], first["n"]), ("tool_result", 1))
+        self.assertEqual((first["tool_call_id"], first["size_bytes"]), ("toolu_1", 3))
+        self.assertEqual((first["is_error"], first["content"]), (True, "bad"))
+        self.assertEqual((second["n"], second["is_error"], second["content"]), (2, None, None))
+        self.assertEqual(second["created_at"], utc(_NOW))
 
     def test_end_says_how_it_went(self) -> None:
         """`interception_end` has status, http_status and duration_ms beside the agreed fields."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bridge.domain.records import Record
 from bridge.store.filters import Filter, InvalidFilter
+from bridge.store.reads_results import read_detail
 from bridge.store.reads_session import MAX_ACTIONS, read_session
 from bridge.store.reads_sessions import AmbiguousSession
 from bridge.store.sessions_json import SessionDetail
@@ -113,6 +114,26 @@ class Detail(SessionReadsTestCase):
         results = [each.result for each in found.threads[0].agentic_actions[0].tool_calls]
         self.assertEqual([each and each.content for each in results], ["<b>", None, None])
         self.assertEqual([each is None for each in results], [False, False, True])
+
+    async def test_an_interception_read_alone_has_its_results_beside_its_calls(self) -> None:
+        call = self.maker.started(client_session_id="s", tool_results=[])
+        answer = self.maker.started(
+            START + MINUTE, client_session_id="s", correlating_tool_call_id="a",
+            tool_results=[self.maker.result("a", content="<b>", is_error=True)],
+        )  # fmt: skip
+        calls = [self.maker.tool(call, name, n) for n, name in enumerate("ab", 1)]
+        await self.write(call, *calls, self.maker.ended(call), answer, self.maker.ended(answer))
+
+        found = await self.pool.transaction(
+            lambda cursor: read_detail(cursor, call.id, visible_to=None, cutoff=None)
+        )
+
+        assert found is not None
+        (result,) = found.call_results
+        self.assertEqual(result.tool_usage_id, found.tool_usages[0].id)
+        self.assertEqual((result.interception_id, result.content, result.is_error),
+                         (answer.id, "<b>", True))  # fmt: skip
+        self.assertEqual(result.duration_ms, 59_000)
 
     async def test_agents_are_a_tree(self) -> None:
         records: list[Record] = []

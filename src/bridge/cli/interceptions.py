@@ -21,8 +21,16 @@ from bridge.domain.errors import NotFound
 from bridge.domain.interception import Traffic
 from bridge.store.connection import Cursor
 from bridge.store.filters import InvalidFilter, page_id
-from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
-from bridge.store.reads_json import Interception, InterceptionList, InterceptionWithLegs
+from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions
+from bridge.store.reads_json import (
+    Interception,
+    InterceptionDetail,
+    InterceptionList,
+    ToolResult,
+    ToolUsage,
+)
+from bridge.store.reads_results import read_detail
+from bridge.store.sessions_json import CallResult
 from bridge.telemetry.escape import printable
 
 _COLUMNS = (
@@ -134,14 +142,12 @@ def list_question(
     return Question(path="/interceptions", returns=InterceptionList, direct=read, params=params)
 
 
-def one_question(identifier: UUID) -> Question[InterceptionWithLegs]:
+def one_question(identifier: UUID) -> Question[InterceptionDetail]:
     """Return the question for one interception."""
 
-    async def read(session: Session) -> InterceptionWithLegs:
-        async def work(cursor: Cursor) -> InterceptionWithLegs | None:
-            return await read_interception(
-                cursor, identifier, visible_to=None, cutoff=cutoff_of(session)
-            )
+    async def read(session: Session) -> InterceptionDetail:
+        async def work(cursor: Cursor) -> InterceptionDetail | None:
+            return await read_detail(cursor, identifier, visible_to=None, cutoff=cutoff_of(session))
 
         found = await session.pool.transaction(work, read_only=True)
         if found is None:
@@ -151,10 +157,10 @@ def one_question(identifier: UUID) -> Question[InterceptionWithLegs]:
         )
         return found
 
-    return Question(path=f"/interceptions/{identifier}", returns=InterceptionWithLegs, direct=read)
+    return Question(path=f"/interceptions/{identifier}", returns=InterceptionDetail, direct=read)
 
 
-def facts_of(found: InterceptionWithLegs) -> list[tuple[str, str]]:
+def facts_of(found: InterceptionDetail) -> list[tuple[str, str]]:
     """Return the lines of what is known besides texts."""
     usage = found.token_usages
     facts = [
@@ -187,13 +193,32 @@ def facts_of(found: InterceptionWithLegs) -> list[tuple[str, str]]:
     return [(name, text) for name, text in facts if text]
 
 
-def texts_of(found: Interception) -> list[tuple[str, str]]:
-    """Return what people and models said, each with a heading."""
+def texts_of(found: InterceptionDetail) -> list[tuple[str, str]]:
+    """Return what people, models and tools said, each with a heading."""
+    results = {each.tool_usage_id: each for each in found.call_results}
     return [
+        *(
+            (f"Brought {told_of(each)} of the call {each.tool_call_id}", each.content or "")
+            for each in found.tool_results
+        ),
         *(("Prompt", each.prompt) for each in found.user_prompts),
         *(("Thought", each.content) for each in found.model_thoughts),
-        *((f"Tool {each.tool}", each.input) for each in found.tool_usages),
+        *(text for each in found.tool_usages for text in _call_texts(each, results.get(each.id))),
     ]
+
+
+def told_of(result: ToolResult | CallResult) -> str:
+    """Return what is known of a result besides its content."""
+    kind = "an error" if result.is_error else "a result"
+    kept = "" if result.content is not None else ", content not recorded"
+    return f"{kind} ({result.size_bytes} bytes{kept})"
+
+
+def _call_texts(call: ToolUsage, result: CallResult | None) -> list[tuple[str, str]]:
+    texts = [(f"Tool {call.tool}", call.input)]
+    if result is not None:
+        texts.append((f"It gave back {told_of(result)}", result.content or ""))
+    return texts
 
 
 def row_of(interception: Interception) -> tuple[str, ...]:

@@ -355,7 +355,7 @@ SIEM_FILE = Option(
 )
 SIEM_CONTENT = Option(
     path="siem.content", kind=BOOLEAN, default=True,
-    doc="Whether prompts, tool arguments and thoughts are in that file too.",
+    doc="Whether prompts, tool arguments, results and thoughts are in that file too.",
 )
 
 # Tokens

@@ -1,7 +1,8 @@
 """Results of tool calls that a request brings: of which call, how much, whether it failed.
 
 Only those of the last turn are looked at, and no more than MAX_RESULTS of them: a request repeats
-those of all turns before, which other requests brought first.
+those of all turns before, which other requests brought first. Where an API does not tell the turns
+apart, a few more are looked at and marked as perhaps repeated.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from bridge.dialects.loose_json import read_loosely
 from bridge.domain.interception import ToolResult
 
 MAX_RESULTS = 64
+MAX_REPEATED = 8
+"""Of those that are perhaps repeated; hardly an answer makes more calls at once."""
 
 
-def tool_result(call: object, content: object, *, is_error: bool | None) -> ToolResult | None:
+def tool_result(
+    call: object, content: object, *, is_error: bool | None, perhaps_repeated: bool = False
+) -> ToolResult | None:
     """Return the result of `call`; None when that is no id.
 
     Args:
         call: id of the call.
         content: text, or anything else: msgspec.Raw is taken as the JSON that it is.
         is_error: whether it says that the call failed; None where the API cannot say it.
+        perhaps_repeated: whether an earlier request may have brought it, too.
     """
     if not isinstance(call, str) or not call:
         return None
@@ -32,6 +38,7 @@ def tool_result(call: object, content: object, *, is_error: bool | None) -> Tool
         size_bytes=len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")),
         is_error=is_error,
         content=text,
+        perhaps_repeated=perhaps_repeated,
     )
 
 

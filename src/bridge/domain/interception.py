@@ -50,6 +50,8 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it says that the call failed; None where the API cannot say it."""
     content: str | None
     """Text, or JSON; None when results are not recorded."""
+    perhaps_repeated: bool = False
+    """Whether an earlier request may have brought it, too: the API does not tell which."""
 
 
 class Interception(msgspec.Struct, frozen=True, kw_only=True):

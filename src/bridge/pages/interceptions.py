@@ -12,15 +12,16 @@ from bridge.domain.interception import EndState
 from bridge.pages.answers import Answer, Download, Nothing, Page
 from bridge.pages.app import Handler
 from bridge.pages.commands import curl
-from bridge.pages.excerpts import Excerpts
+from bridge.pages.excerpts import Excerpt, Excerpts
 from bridge.pages.reading import Reading
 from bridge.pages.searching import whole_search
 from bridge.pages.sessions import known_values
 from bridge.pages.tool_calls import shown_call
 from bridge.pages.visit import Visit
 from bridge.store.filters import RUNNING, page_id, parse
-from bridge.store.reads import list_interceptions, read_interception
-from bridge.store.reads_json import Interception, InterceptionWithLegs
+from bridge.store.reads import list_interceptions
+from bridge.store.reads_json import Interception, InterceptionDetail, PairedResult
+from bridge.store.reads_results import read_detail
 from bridge.store.texts import TextPlace, read_text
 
 PER_PAGE = 50
@@ -32,6 +33,7 @@ _PLACES = {
     "prompt": TextPlace.PROMPT,
     "tool": TextPlace.TOOL_INPUT,
     "thought": TextPlace.THOUGHT,
+    "result": TextPlace.TOOL_RESULT,
 }
 
 
@@ -131,7 +133,7 @@ class InterceptionPages:
             raise NotFound("There is no such text.")
         return Download(filename=f"{found.id}-{kind}-{n}.txt", pieces=_with_first(first, pieces))
 
-    async def _read(self, visit: Visit, identifier: str, *, longest: int) -> InterceptionWithLegs:
+    async def _read(self, visit: Visit, identifier: str, *, longest: int) -> InterceptionDetail:
         """Return an interception that may be seen.
 
         Raises:
@@ -144,7 +146,7 @@ class InterceptionPages:
             pass  # told like one that is not there
         else:
             found = await self._reading.pool.transaction(
-                lambda cursor: read_interception(
+                lambda cursor: read_detail(
                     cursor,
                     wanted,
                     visible_to=visit.visible_to,
@@ -172,18 +174,37 @@ class InterceptionPages:
             begin += len(piece)
 
 
-def _contents(it: InterceptionWithLegs, excerpts: Excerpts) -> Mapping[str, object]:
-    """Return what was asked, thought and done, as it is shown."""
+def _contents(it: InterceptionDetail, excerpts: Excerpts) -> Mapping[str, object]:
+    """Return what was brought, asked, thought and done, as it is shown."""
+    results = {each.tool_usage_id: each for each in it.call_results}
     return {
+        "brought": [
+            (each, excerpts.of(each.content) if each.content is not None else None)
+            for each in excerpts.some(it.tool_results)
+        ],
         "prompts": [excerpts.of(each.prompt) for each in it.user_prompts],
         "thoughts": [
             (each, excerpts.of(each.content)) for each in excerpts.some(it.model_thoughts)
         ],
         "calls": [
-            (each, shown_call(excerpts.of(each.input))) for each in excerpts.some(it.tool_usages)
+            (
+                each,
+                shown_call(excerpts.of(each.input)),
+                *_given_back(results.get(each.id), excerpts),
+            )
+            for each in excerpts.some(it.tool_usages)
         ],
         "excerpts": excerpts,
     }
+
+
+def _given_back(
+    result: PairedResult | None, excerpts: Excerpts
+) -> tuple[PairedResult | None, Excerpt | None]:
+    """Return a call's result, and its content where that is recorded."""
+    if result is None or result.content is None:
+        return result, None
+    return result, excerpts.of(result.content)
 
 
 def _reader(

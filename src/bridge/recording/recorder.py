@@ -20,6 +20,7 @@ from bridge.domain.records import (
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
+from bridge.recording.brought import Brought
 from bridge.recording.making import ended_of, leg_of, started_of, stored_of
 from bridge.recording.redaction import NoRedaction, Redacting
 
@@ -120,6 +121,7 @@ class Recorder:
         self._on_end = on_end
         self._counting = counting
         self._redaction = redaction or NoRedaction()
+        self._brought = Brought()
 
     def begin(self, interception: Interception, own: Collection[str] = ()) -> Recording:
         """Write down that `interception` was accepted, and return what records the rest of it.
@@ -135,9 +137,11 @@ class Recorder:
         levels = self._levels.of(interception)
         if not levels.prompts:
             interception = replace(interception, prompt=None)
-        if interception.tool_results and not levels.tool_results:
-            bare = [replace(each, content=None) for each in interception.tool_results]
-            interception = replace(interception, tool_results=bare)
+        if interception.tool_results:
+            results = self._brought.new(interception.actor.id, interception.tool_results)
+            if not levels.tool_results:
+                results = [replace(each, content=None) for each in results]
+            interception = replace(interception, tool_results=results)
         recording = Recording(
             # They are written down once; a long stream must not keep them in memory.
             interception=replace(interception, prompt=None, tool_results=()),

@@ -88,7 +88,7 @@ class SiemFollower:
         Args:
             pool: where the records are.
             events: where they are told; ours to close.
-            content: whether prompts, tool arguments and thoughts are told.
+            content: whether prompts, tool arguments, results and thoughts are told.
             in_thread: runs what waits for the disk.
             reactor: gives the time.
             log: bound logger.

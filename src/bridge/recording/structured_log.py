@@ -16,6 +16,7 @@ from bridge.domain.records import (
     ModelThoughtRecorded,
     Record,
     TokenUsageRecorded,
+    ToolResultBrought,
     ToolUsageRecorded,
 )
 
@@ -42,13 +43,16 @@ class StructuredLog:
     def write(self, record: Record, interception: Interception) -> None:
         """Write `record`, which belongs to `interception`; legs and audit rows have no line.
 
-        A start that holds a prompt makes two lines, `interception_start` and `prompt_usage`.
+        A start that holds a prompt makes two lines, `interception_start` and `prompt_usage`, and
+        one more for each result of a tool that the request brought, `tool_result`.
         """
         match record:
             case InterceptionStarted():
                 self._say("interception_start", interception, _start(record))
                 if record.prompt is not None:
                     self._say("prompt_usage", interception, _prompt(record))
+                for n, each in enumerate(record.tool_results, 1):
+                    self._say("tool_result", interception, _result(record, n, each))
             case InterceptionEnded():
                 self._say("interception_end", interception, _end(record, interception))
             case TokenUsageRecorded():
@@ -96,6 +100,17 @@ def _start(record: InterceptionStarted) -> Fields:
 def _prompt(record: InterceptionStarted) -> Fields:
     # The answer's id is not known yet when the prompt is written down.
     return {"msg_id": "", "prompt": record.prompt, "created_at": record.at, "metadata": {}}
+
+
+def _result(record: InterceptionStarted, n: int, result: ToolResultBrought) -> Fields:
+    return {
+        "tool_call_id": result.tool_call_id,
+        "n": n,
+        "size_bytes": result.size_bytes,
+        "is_error": result.is_error,
+        "content": result.content,
+        "created_at": record.at,
+    }
 
 
 def _end(record: InterceptionEnded, interception: Interception) -> Fields:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.store.filters import RUNNING
+from bridge.store.sessions_json import CallResult
 
 
 class Initiator(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +193,20 @@ class InterceptionWithLegs(Interception, frozen=True, kw_only=True):
         """Return `interception` with its legs."""
         members = {name: getattr(interception, name) for name in interception.__struct_fields__}
         return cls(**members, legs=legs)
+
+
+class PairedResult(CallResult, frozen=True, kw_only=True):
+    """What a tool gave back, beside its call."""
+
+    tool_usage_id: UUID
+    """`id` of the call, which is one of `tool_usages`."""
+
+
+class InterceptionDetail(InterceptionWithLegs, frozen=True, kw_only=True):
+    """The same with what later requests told of the tools that were called in it."""
+
+    call_results: tuple[PairedResult, ...] = ()
+    """In the order of the calls; a call without one was not answered within a week."""
 
 
 class InterceptionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal
-from bridge.store.reads_json import Interception, ToolUsage
+from bridge.store.reads import read_interception
+from bridge.store.reads_json import (
+    Interception,
+    InterceptionDetail,
+    InterceptionWithLegs,
+    PairedResult,
+    ToolUsage,
+)
 from bridge.store.rows import Row, many
 from bridge.store.sessions_json import CallResult
 
 _MOST_OF_A_CALL = 50
 # Upstreams that number their calls in every answer anew make many results of one id.
+_LOOKED_FOR = timedelta(days=7)
+"""How long after a call its result is looked for where the session's end is not known."""
+_ALL_CHARACTERS = 2**31 - 1
 
 # `OFFSET 0` keeps the planner to the index, call by call.
 _RESULTS = f"""
@@ -38,6 +49,52 @@ LEFT JOIN LATERAL (
 ) i ON true
 ORDER BY r.interception_id
 """  # noqa: S608  # constants only
+
+
+async def read_detail(
+    cursor: Cursor,
+    identifier: UUID,
+    *,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+    longest: int | None = None,
+) -> InterceptionDetail | None:
+    """Return an interception with everything that belongs to it; None when it is not there.
+
+    Args:
+        cursor: of a read-only transaction.
+        identifier: its id.
+        visible_to: whose may be seen; None for everybody's.
+        cutoff: what began before it is not there any more; None for none.
+        longest: characters that are given of each recorded text; None for all.
+    """
+    found = await read_interception(
+        cursor, identifier, visible_to=visible_to, cutoff=cutoff, longest=longest
+    )
+    if found is None:
+        return None
+    day = day_of(identifier)
+    results = await call_results(
+        cursor,
+        [found],
+        params={
+            "initiator": str(found.initiator.id),
+            "cutoff": cutoff,
+            "longest": longest or _ALL_CHARACTERS,
+        },
+        first=day,
+        last=min(day, date.max - _LOOKED_FOR) + _LOOKED_FOR,
+    )
+    paired = [
+        PairedResult(
+            tool_usage_id=call.id,
+            **{name: getattr(result, name) for name in CallResult.__struct_fields__},
+        )
+        for call in found.tool_usages
+        if (result := results.get(call.id)) is not None
+    ]
+    members = {name: getattr(found, name) for name in InterceptionWithLegs.__struct_fields__}
+    return InterceptionDetail(**members, call_results=tuple(paired))
 
 
 async def call_results(

@@ -88,7 +88,7 @@ async def take(cursor: Cursor, holder: UUID, *, content: bool) -> Load | None:
     Args:
         cursor: in a transaction.
         holder: the follower's own random id.
-        content: whether prompts, tool arguments and thoughts are told.
+        content: whether prompts, tool arguments, results and thoughts are told.
     """
     now, seen_at, held_by, held_until = await one(cursor, _STATE)
     if held_by is not None and UUID(str(held_by)) != holder and held_until > now:

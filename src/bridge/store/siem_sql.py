@@ -138,6 +138,20 @@ _TOOL = _line(
 _TOOL_WITHOUT_INPUT = _line(
     "tool_usage", "d.id", "d.created_at", "d.interception_id", (*_TOOL_NAMED, *_TOOL_RUN)
 )
+_RESULT_NAMED: Members = (
+    ("tool_call_id", "d.tool_call_id"),
+    ("n", "d.n"),
+    ("size_bytes", "d.size_bytes"),
+    ("is_error", "d.is_error"),
+)
+_RESULT = _line(
+    "tool_result", "d.interception_id || '/' || d.n", "d.created_at", "d.interception_id",
+    (*_RESULT_NAMED, ("content", "d.content"), ("created_at", _moment("d.created_at"))),
+)  # fmt: skip
+_RESULT_WITHOUT_CONTENT = _line(
+    "tool_result", "d.interception_id || '/' || d.n", "d.created_at", "d.interception_id",
+    (*_RESULT_NAMED, ("created_at", _moment("d.created_at"))),
+)  # fmt: skip
 _THOUGHT = _line(
     "model_thought", "d.id", "d.created_at", "d.interception_id",
     (
@@ -200,6 +214,7 @@ LINES: Mapping[str, Sequence[str]] = {
     "interception_started": (
         _STARTS,
         _of_details("aibridge_user_prompts", _PROMPT, "true"),
+        _of_details("aibridge_tool_results", _RESULT, "true"),
     ),
     "model_thought": (_of_details("aibridge_model_thoughts", _THOUGHT, _THE_RECORD),),
     "tool_usage": (_of_details("aibridge_tool_usages", _TOOL, _THE_RECORD),),
@@ -210,10 +225,13 @@ LINES: Mapping[str, Sequence[str]] = {
 """Statements by the kind of the record, in the order in which records of one moment come."""
 
 LINES_WITHOUT_CONTENT: Mapping[str, Sequence[str]] = {
-    "interception_started": (_STARTS,),
+    "interception_started": (
+        _STARTS,
+        _of_details("aibridge_tool_results", _RESULT_WITHOUT_CONTENT, "true"),
+    ),
     "tool_usage": (_of_details("aibridge_tool_usages", _TOOL_WITHOUT_INPUT, _THE_RECORD),),
     "token_usage": (_USAGES,),
     "interception_ended": (_ENDS,),
     "audit": (_AUDITED,),
 }
-"""The same without prompts, arguments and thoughts."""
+"""The same without prompts, arguments, thoughts and what tools gave back."""

@@ -17,6 +17,7 @@ class TextPlace(StrEnum):
     PROMPT = "aibridge_user_prompts.prompt"
     TOOL_INPUT = "aibridge_tool_usages.input"
     THOUGHT = "aibridge_model_thoughts.content"
+    TOOL_RESULT = "aibridge_tool_results.content"
 
 
 _PIECE = """

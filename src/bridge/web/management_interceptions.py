@@ -10,8 +10,9 @@ from uuid import UUID
 from bridge.domain.errors import NotFound
 from bridge.store.connection import Cursor
 from bridge.store.filters import page_id, parse
-from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions, read_interception
-from bridge.store.reads_json import Interception, InterceptionList, InterceptionWithLegs
+from bridge.store.reads import DEFAULT_LIMIT, MAX_LIMIT, list_interceptions
+from bridge.store.reads_json import Interception, InterceptionDetail, InterceptionList
+from bridge.store.reads_results import read_detail
 from bridge.web.access import Access
 from bridge.web.endpoints import UUID_OR_NOTHING, Asked, Endpoint, Parameter, limit
 
@@ -75,7 +76,7 @@ class InterceptionEndpoints:
                 path="/interceptions/{identifier}",
                 summary="One interception with everything that belongs to it.",
                 answer=self.one,
-                returns=InterceptionWithLegs,
+                returns=InterceptionDetail,
                 parameters=(
                     Parameter(
                         name="identifier",
@@ -108,14 +109,14 @@ class InterceptionEndpoints:
         self._note(asked, shown, {"q": asked.text("q")})
         return found
 
-    async def one(self, asked: Asked) -> InterceptionWithLegs:
+    async def one(self, asked: Asked) -> InterceptionDetail:
         """Return one interception with everything that belongs to it."""
         try:
             wanted = UUID(asked.path["identifier"])
         except ValueError:
             raise NotFound(_NOTHING) from None
         found = await self._pool.transaction(
-            lambda cursor: read_interception(
+            lambda cursor: read_detail(
                 cursor, wanted, visible_to=asked.visible_to, cutoff=self._cutoff()
             ),
             read_only=True,

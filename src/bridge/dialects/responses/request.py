@@ -6,6 +6,10 @@ what clients put into a human's turn are passed over. A turn is marked where a h
 that are not found: kept by the provider (a stored prompt, a conversation, a referenced item), or
 before an item that we do not know.
 
+Some clients put each output directly behind its call, so that calls made at once look like calls
+made one after the other: outputs before the last call are looked at, too, up to what ends a turn
+for sure, and marked as perhaps repeated.
+
 Source: developers.openai.com/api/reference/resources/responses/methods/create (read 2026-11-25).
 """
 
@@ -30,7 +34,7 @@ from bridge.dialects.responses.references import (
     referred_to,
 )
 from bridge.dialects.texts import SURROGATES
-from bridge.dialects.tool_results import MAX_RESULTS, in_order, tool_result
+from bridge.dialects.tool_results import MAX_REPEATED, MAX_RESULTS, in_order, tool_result
 from bridge.domain.interception import ToolResult
 
 _MAX_TURN = 256
@@ -179,12 +183,32 @@ def _turn(items: Iterator[_Taken]) -> _Turn:
     turn = _Turn()
     for item, odd in islice(items, _MAX_TURN):
         if not turn.take(item, odd=odd):
+            if turn.results and _is_call(item):
+                turn.results += islice(_interleaved(islice(items, _MAX_TURN)), MAX_REPEATED)
             return turn
     if next(items, None) is not None:
         turn.odd = turn.odd or not turn.prompt_settled
     elif turn.opened:
         turn.prompt = None
     return turn
+
+
+def _interleaved(items: Iterator[_Taken]) -> Iterator[ToolResult]:
+    """Yield the results among calls and outputs, the last one first, up to anything else."""
+    for item, _ in items:
+        if _is_call(item):
+            continue
+        if item is None or not (isinstance(item.type, str) and item.type.endswith(_OUTPUT)):
+            return
+        result = tool_result(
+            _answered_call(item), item.output, is_error=None, perhaps_repeated=True
+        )
+        if result is not None:
+            yield result
+
+
+def _is_call(item: _Item | None) -> bool:
+    return item is not None and isinstance(item.type, str) and item.type.endswith(_CALL)
 
 
 def _item(item: msgspec.Raw) -> _Taken:
