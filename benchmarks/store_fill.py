@@ -28,6 +28,8 @@ _MARKS_AT_ONCE = 5000
 _AT_ONCE = 2
 _INDEXED = "SELECT DISTINCT day FROM aibridge_search"
 _SEARCH = "aibridge_search"
+_FIRST = "aibridge_interceptions"
+_MADE = "SELECT relname FROM pg_class WHERE relkind = 'r'"
 _CREATE = "CREATE TABLE {into} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES){options}"
 _ATTACH = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{after}')"
 _DEFINITIONS = """
@@ -65,7 +67,8 @@ async def fill(
 ) -> None:
     """Store made-up records in a database that has none, and derive what follows from them.
 
-    Days are filled two at a time into tables of their own, whose indexes are made afterwards.
+    Days are filled two at a time into tables of their own, whose indexes are made afterwards. A
+    fill that was interrupted is gone on with.
 
     Args:
         pool: on a migrated database.
@@ -76,7 +79,12 @@ async def fill(
     began = time.monotonic()
     days = [last - timedelta(days=back) for back in reversed(range(size.days))]
     await pool.transaction(lambda cursor: _prepare(cursor, size), statement_seconds=0)
-    waiting = list(reversed(list(enumerate(days))))
+    made = {name for (name,) in await pool.transaction(lambda cursor: many(cursor, _MADE))}
+    waiting = [
+        (number, day)
+        for number, day in reversed(tuple(enumerate(days)))
+        if partition_name(_FIRST, day) not in made
+    ]
 
     async def work() -> None:
         while waiting:
@@ -156,8 +164,9 @@ async def _index(pool: Pool, searchable: int, say: Callable[[str], None]) -> Non
 
 
 async def _prepare(cursor: Cursor, size: Size) -> None:
-    await none(cursor, store_rows.USERS, {"users": size.users})
-    await none(cursor, store_rows.VOCABULARY)
+    if not await many(cursor, "SELECT 1 FROM pg_class WHERE relname = 'bench_sentences'"):
+        await none(cursor, store_rows.USERS, {"users": size.users})
+        await none(cursor, store_rows.VOCABULARY)
 
 
 async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:

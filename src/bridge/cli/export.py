@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import click
-from twisted.internet.defer import Deferred
 
 from bridge.cli.administration import audit_reading, cutoff_of, examples, harmless_json
 from bridge.cli.resuming import resume_point
@@ -20,13 +19,19 @@ from bridge.cli.searching import Search, moment_text, searching
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.sources import Source, reading
 from bridge.domain.errors import BadRequest, InvalidRequest
-from bridge.store.export import HEADINGS, Export, Format, Page
+from bridge.store.export import HEADINGS, Export, Format
+from bridge.store.export_pages import Pages
 from bridge.store.filters import RUNNING
+from bridge.store.threaded import Readers
 from bridge.telemetry.escape import printable
 from bridge.web.management_export import within
 
 _PRIVATE = 0o600
 _PATH = "/export"
+_CONNECTIONS = 2
+"""The database makes two pages at once."""
+_AHEAD = 4
+"""Pages in the making or in memory; must exceed _CONNECTIONS, so that none waits for the disk."""
 
 
 @click.command(
@@ -188,19 +193,21 @@ def _opened(path: Path | None, form: Format, *, resume: bool) -> Iterator[Writin
 
 
 async def _direct(session: Session, export: Export, writing: Writing) -> None:
-    """Write page after page; the next one is made while one is written."""
-
-    def next_page() -> Deferred[Page | None]:
-        return Deferred.fromCoroutine(session.pool.transaction(export.next, read_only=True))
-
-    writing.heading()
-    page = await next_page()
-    while page is not None:
-        following = next_page()
-        try:
+    """Write page after page; the next ones are made while one is written."""
+    readers = Readers(
+        dsn=session.dsn,
+        reactor=session.reactor,
+        size=_CONNECTIONS,
+        statement_seconds=session.pool.statement_seconds,
+    )
+    pages = Pages(readers, export, ahead=_AHEAD)
+    try:
+        writing.heading()
+        while (page := await pages.next()) is not None:
             writing.write(page.text.encode(), rows=page.rows)
-        finally:
-            page = await following
+    finally:
+        await pages.close()
+        await readers.close()
 
 
 def _remote(source: Source, writing: Writing, search: Search, span: tuple[str, str]) -> None:

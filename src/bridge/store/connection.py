@@ -31,7 +31,7 @@ GRACE_SECONDS = 5.0
 """The server ends a slow statement itself; one that says nothing for this much longer is gone."""
 
 # Compiling one of our short statements takes longer than running it, by up to half a second.
-_SETTINGS = """
+SETTINGS = """
 SELECT set_config('statement_timeout', %s, false), set_config('timezone', 'UTC', false),
        set_config('idle_in_transaction_session_timeout', '300s', false),
        set_config('jit', 'off', false)
@@ -101,7 +101,7 @@ class Connection:
                 raise StoreUnavailable(
                     f"The database did not answer within the limit of {seconds:.0f} s."
                 ) from e
-            raise _refusal(e) from e
+            raise refusal(e) from e
         except CancelledError as e:
             # Nobody cancels a driver's Deferred: it is its word for the server ending a statement.
             raise StoreUnavailable(
@@ -199,7 +199,7 @@ async def open_connection(
         await wire.opened(parameters)
     except (psycopg2.Error, ConnectionClosed) as e:
         wire.give_up()
-        raise _connect_error(e, address) from e
+        raise connect_error(e, address) from e
     finally:
         if timer.active():
             timer.cancel()
@@ -213,7 +213,7 @@ async def open_connection(
             )
         psycopg2.extras.register_uuid(conn_or_curs=wire.pollable())
         milliseconds = str(round(statement_seconds * 1000))
-        settings = connection.execute(_SETTINGS, (milliseconds,), seconds=CONNECT_SECONDS)
+        settings = connection.execute(SETTINGS, (milliseconds,), seconds=CONNECT_SECONDS)
         await shielded(Deferred.fromCoroutine(settings))
         ready = True
     finally:
@@ -266,7 +266,7 @@ class _Wire(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no t
             self.on_lost()
 
 
-def _refusal(error: Exception) -> StoreError:
+def refusal(error: Exception) -> StoreError:
     """Return our error for what the driver raised while a statement ran."""
     if isinstance(error, ConnectionClosed):
         return StoreUnavailable("The connection to the database was lost.")
@@ -285,7 +285,7 @@ def _refusal(error: Exception) -> StoreError:
     return StoreUnavailable(f"{sentence} ({sqlstate})")
 
 
-def _connect_error(error: Exception, address: Address) -> StoreError:
+def connect_error(error: Exception, address: Address) -> StoreError:
     """Return our error for a connection that did not come about; libpq names no SQLSTATE here."""
     if isinstance(error, ConnectionClosed):
         return StoreUnavailable(

@@ -14,19 +14,19 @@ from uuid import UUID
 
 from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
-from bridge.store.export_sql import CSV_HEADER, CSV_LINES, JSON_LINES
+from bridge.store.export_sql import ARRAY, CSV_HEADER, CSV_LINES, JSON_LINES, MERGE, RANGE
 from bridge.store.filters import Filter
-from bridge.store.partitions import day_literal, stored_days, uuid_array
-from bridge.store.reads import conditions_for, days_of
-from bridge.store.rows import Row, many, one
+from bridge.store.partitions import day_literal, stored_days
+from bridge.store.reads import Conditions, conditions_for, days_of
+from bridge.store.rows import Row, many, none
 
 PAGE_ROWS = 1000
-PAGE_BYTES = 8 << 20
+PAGE_BYTES = 32 << 20
 """A page ends when its requests and answers were together so large; what is recorded of them is
-smaller, as a rule."""
+far smaller, as a rule."""
 
 _IDS = """
-SELECT i.id, i.bytes_in + coalesce(i.bytes_out, 0)
+SELECT i.id::text, i.bytes_in + coalesce(i.bytes_out, 0)
 FROM aibridge_interceptions i
 WHERE i.day = {day} AND i.id > %(after_id)s::uuid AND {conditions}
 ORDER BY i.id
@@ -47,6 +47,15 @@ class Format(StrEnum):
 HEADINGS = {Format.JSONL: "", Format.CSV: CSV_HEADER}
 """What an export begins with."""
 _LINES = {Format.JSONL: JSON_LINES, Format.CSV: CSV_LINES}
+_ENDS = {Format.JSONL: "\n", Format.CSV: "\r\n"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one page is going to hold: some of the interceptions of a day."""
+
+    day: date
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,10 @@ class Page:
 
 
 class Export:
-    """One export, read page by page; each page is a transaction of its own."""
+    """One export, read page by page; each page is a transaction of its own.
+
+    Pieces are found one after the other; what they hold can be read in any order.
+    """
 
     def __init__(
         self,
@@ -86,6 +98,13 @@ class Export:
         self._after = after_id or _BEGINNING
         self._visible_to = visible_to
         self._cutoff = cutoff
+        self._where: Conditions | None = None
+        self._days: list[date] = []
+        self._unread: Piece | None = None
+        # Nothing but time and end decides: what lies between two ids is theirs.
+        self._dense = visible_to is None and wanted == Filter(
+            started_after=wanted.started_after, started_before=wanted.started_before
+        )
 
     async def next(self, cursor: Cursor, *, rows: int = PAGE_ROWS) -> Page | None:
         """Return the next page; None when there is nothing more.
@@ -97,29 +116,68 @@ class Export:
         Raises:
             StoreUnavailable: not now; ask again.
         """
-        where = await conditions_for(cursor, self._wanted, self._visible_to, self._cutoff)
+        piece = self._unread = self._unread or await self.piece(cursor, rows=rows)
+        if piece is None:
+            return None
+        page = await self.page(cursor, piece)
+        self._unread = None
+        return page
+
+    async def piece(self, cursor: Cursor, *, rows: int = PAGE_ROWS) -> Piece | None:
+        """Return what the next page holds, and go on behind it; None when there is nothing more.
+
+        Raises:
+            StoreUnavailable: not now; ask again.
+        """
+        where = self._where = self._where or await conditions_for(
+            cursor, self._wanted, self._visible_to, self._cutoff
+        )
         if where is None:
             return None
-        begun = self._after != _BEGINNING
-        first = day_of(self._after) if begun else date.min
-        days = sorted(days_of(await stored_days(cursor), self._wanted, self._cutoff))
-        for day in days:
-            if day < first:
-                continue
+        if self._days:
+            found = await self._found(cursor, where, rows)
+            if found is not None:
+                return found
+        # Others may have come meanwhile.
+        days = days_of(await stored_days(cursor), self._wanted, self._cutoff)
+        first = day_of(self._after) if self._after != _BEGINNING else date.min
+        self._days = [day for day in days if day >= first]
+        return await self._found(cursor, where, rows)
+
+    async def page(self, cursor: Cursor, piece: Piece) -> Page:
+        """Return what a piece holds.
+
+        Raises:
+            StoreUnavailable: not now; ask again.
+        """
+        these, params = ARRAY, {"ids": "{" + ",".join(piece.ids) + "}"}
+        where = Conditions()
+        if self._dense and self._where is not None:
+            these, params = RANGE, {"first": piece.ids[0], "last": piece.ids[-1]}
+            where = self._where
+        sql = _LINES[self._format].format(
+            day=day_literal(piece.day), these=these, conditions=where.sql
+        )
+        await none(cursor, MERGE)
+        found = await many(cursor, sql, {**where.params, **params})
+        end = _ENDS[self._format]
+        lines = [line for (line,) in found]  # fewer where some have been erased meanwhile
+        text = end.join([*lines, ""])
+        return Page(text=text, rows=len(lines), last_id=UUID(piece.ids[-1]))
+
+    async def _found(self, cursor: Cursor, where: Conditions, rows: int) -> Piece | None:
+        """Return the first piece of the days that are left."""
+        while self._days:
+            day = self._days[-1]
             sql = _IDS.format(day=day_literal(day), conditions=where.sql)
             params = {**where.params, "after_id": str(self._after), "limit": rows}
             found = _bounded(await many(cursor, sql, params))
             if found:
                 ids = [row[0] for row in found]
-                text = await self._text(cursor, day, ids)
-                self._after = UUID(str(ids[-1]))
-                return Page(text=text, rows=len(ids), last_id=self._after)
+                self._after = UUID(ids[-1])
+                return Piece(day=day, ids=ids)
+            self._days.pop()
         return None
-
-    async def _text(self, cursor: Cursor, day: date, ids: Sequence[UUID]) -> str:
-        sql = _LINES[self._format].format(day=day_literal(day))
-        (text,) = await one(cursor, sql, {"ids": uuid_array(ids)})
-        return text or ""  # they may have been erased meanwhile
 
 
 def _bounded(rows: Sequence[Row]) -> Sequence[Row]:

@@ -1,9 +1,17 @@
-"""The statements of `store.export`; `{day}` is the day as a literal, `%(ids)s` a uuid[].
+"""The statements of `store.export`: one row of text for each interception of a range of ids.
 
-The members of the JSON are those of the API's (`reads_json`), so that there is one shape only.
+`{day}` is the day as a literal, `{these}` what says which ids. The members of the JSON are those of
+the API's (`reads_json`), so that there is one shape only. They are put together as text:
+row_to_json looks up the type of every column of every row again, which takes three times as long.
 """
 
 from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -18,6 +26,17 @@ from bridge.store.reads_json import (
     UserPrompt,
 )
 
+RANGE = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
+"""`{these}`, of all there are between two ids."""
+ARRAY = "= ANY(%(ids)s::uuid[])"
+"""`{these}`, of ids that lie apart."""
+
+# Details lie in the order of their interceptions. For a few hundred of them the planner would
+# rather hash or loop, sorting what is wide already.
+MERGE = "SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off"
+
+_MOST_ARGUMENTS = 90
+"""PostgreSQL takes 100."""
 _DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "token_usages": ("aibridge_token_usages", TokenUsage),
     "user_prompts": ("aibridge_user_prompts", UserPrompt),
@@ -26,44 +45,80 @@ _DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "model_thoughts": ("aibridge_model_thoughts", ModelThought),
     "legs": ("aibridge_legs", Leg),
 }
+
+
+def _concat(parts: Sequence[str]) -> str:
+    """Return the parts as one text; unlike ||, it takes NULL for nothing, and copies once."""
+    while len(parts) > _MOST_ARGUMENTS:
+        pieces = [parts[at : at + _MOST_ARGUMENTS] for at in range(0, len(parts), _MOST_ARGUMENTS)]
+        parts = [_concat(piece) for piece in pieces]
+    return f"concat({', '.join(parts)})"
+
+
+def _json(column: str, hint: object) -> str:
+    """Return a column as JSON text."""
+    kinds = set(typing.get_args(hint)) if isinstance(hint, types.UnionType) else {hint}
+    nullable = types.NoneType in kinds
+    (kind,) = kinds - {types.NoneType}
+    if kind is bool:
+        return f"CASE WHEN {column} THEN 'true' WHEN NOT {column} THEN 'false' ELSE 'null' END"
+    # What is neither is a number, or JSON.
+    text = f"to_json({column})" if kind in (str, datetime, UUID) else column
+    return f"coalesce({text}::text, 'null')" if nullable else text
+
+
 _EXPRESSIONS = {
-    "initiator": "json_build_object('id', i.initiator_id, 'username', i.username)",
-    "status": f"coalesce(i.status, '{RUNNING}')",
-}
+    "initiator": _concat(
+        ["""'{{"id":'""", "to_json(i.initiator_id)", """',"username":'""",
+         "to_json(i.username)", "'}}'"]
+    ),
+    "status": f"to_json(coalesce(i.status, '{RUNNING}'))",
+}  # fmt: skip
 
 
-def _joined(name: str) -> str:
-    """Return the join that brings a detail as JSON text; json_agg would break the line."""
-    table, kind = _DETAILS[name]
-    columns = ", ".join(f"d.{each}" for each in kind.__struct_fields__)
+def _members(kind: type[msgspec.Struct], alias: str) -> list[str]:
+    """Return the parts of an object, without its end."""
+    hints = typing.get_type_hints(kind)
+    parts: list[str] = []
+    for name in kind.__struct_fields__:
+        if kind is not InterceptionWithLegs:
+            value = _json(f"{alias}.{name}", hints[name])
+        elif name in _DETAILS:
+            continue
+        else:
+            value = _EXPRESSIONS.get(name) or _json(f"{alias}.{name}", hints[name])
+        begin = "," if parts else "{{"
+        parts += [f"""'{begin}"{name}":'""", value]
+    return parts
+
+
+def _gathered(name: str, table: str, columns: str) -> str:
+    """Return the join that brings what `columns` make of an interception's rows of `table`."""
     return f"""
 LEFT JOIN (
-    SELECT r.interception_id, '[' || string_agg(r.line, ',' ORDER BY r.n) || ']' AS found
-    FROM (
-        SELECT d.interception_id, d.n,
-               row_to_json((SELECT x FROM (SELECT {columns}) x))::text AS line
-        FROM {table} d
-        WHERE d.day = {{day}} AND d.interception_id = ANY(%(ids)s::uuid[])
-    ) r
-    GROUP BY r.interception_id
+    SELECT d.interception_id, {columns}
+    FROM {table} d
+    WHERE d.day = {{day}} AND d.interception_id {{these}}
+    GROUP BY d.interception_id
 ) {name} ON {name}.interception_id = i.id"""  # noqa: S608  # constants only
 
 
-_MEMBERS = ", ".join(
-    f'{_EXPRESSIONS.get(name, f"i.{name}")} AS "{name}"'
-    for name in InterceptionWithLegs.__struct_fields__
-    if name not in _DETAILS
-)
-# Put together as text: as json they would be parsed once more.
-_WITH_DETAILS = " || ".join(
-    f"""',"{name}":' || coalesce({name}.found, '[]')""" for name in _DETAILS
-)
+def _joined(name: str) -> str:
+    table, kind = _DETAILS[name]
+    row = _concat([*_members(kind, "d"), "'}}'"])
+    return _gathered(name, table, f"string_agg({row}, ',' ORDER BY d.n) AS found")
+
+
+def _with_details() -> list[str]:
+    return [part for n in _DETAILS for part in (f"""',"{n}":['""", f"{n}.found", "']'")]
+
+
+_LINE = _concat([_concat(_members(InterceptionWithLegs, "i")), *_with_details(), "'}}'"])
 JSON_LINES = f"""
-SELECT string_agg(
-    left(row_to_json((SELECT x FROM (SELECT {_MEMBERS}) x))::text, -1)
-    || {_WITH_DETAILS} || '}}}}' || chr(10), '' ORDER BY i.id)
+SELECT {_LINE}
 FROM aibridge_interceptions i {"".join(map(_joined, _DETAILS))}
-WHERE i.day = {{day}} AND i.id = ANY(%(ids)s::uuid[])
+WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
+ORDER BY i.id
 """  # noqa: S608  # constants only
 
 
@@ -80,20 +135,25 @@ def _text(expression: str) -> str:
     )
 
 
+def _plain(expression: str) -> str:
+    """Return a field, in quotes, of which is known that nothing in it means anything."""
+    return f"""'"' || coalesce({expression}, '') || '"'"""
+
+
 def _number(expression: str) -> str:
-    return f"coalesce(({expression})::text, '')"
+    return f"({expression})::text"
 
 
 _COLUMNS: tuple[tuple[str, str], ...] = (
-    ("id", _text("i.id::text")),
-    ("started_at", _text(_moment("i.started_at"))),
-    ("ended_at", _text(_moment("i.ended_at"))),
-    ("initiator_id", _text("i.initiator_id::text")),
+    ("id", _plain("i.id::text")),
+    ("started_at", _plain(_moment("i.started_at"))),
+    ("ended_at", _plain(_moment("i.ended_at"))),
+    ("initiator_id", _plain("i.initiator_id::text")),
     ("username", _text("i.username")),
     ("api_key_id", _text("i.api_key_id")),
     ("client", _text("coalesce(i.client, 'Unknown')")),
     ("session_id", _text("i.session_id")),
-    ("thread_root_id", _text("coalesce(i.thread_root_id, i.id)::text")),
+    ("thread_root_id", _plain("coalesce(i.thread_root_id, i.id)::text")),
     ("kind", _text("i.kind")),
     ("provider", _text("i.provider")),
     ("provider_name", _text("i.provider_name")),
@@ -101,7 +161,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("method", _text("i.method")),
     ("route", _text("i.route")),
     ("model", _text("i.model")),
-    ("streaming", _text("i.streaming::text")),
+    ("streaming", _plain("i.streaming::text")),
     ("status", _text(f"coalesce(i.status, '{RUNNING}')")),
     ("http_status", _number("i.http_status")),
     ("error_type", _text("i.error_type")),
@@ -123,32 +183,25 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
 )
 
 
-def _summed(name: str, table: str, columns: str) -> str:
-    return f"""
-LEFT JOIN (
-    SELECT d.interception_id, {columns}
-    FROM {table} d
-    WHERE d.day = {{day}} AND d.interception_id = ANY(%(ids)s::uuid[])
-    GROUP BY d.interception_id
-) {name} ON {name}.interception_id = i.id"""  # noqa: S608  # constants only
-
-
 CSV_HEADER = ",".join(name for name, _ in _COLUMNS) + "\r\n"
-_TOKENS = _summed(
-    "tokens",
-    "aibridge_token_usages",
-    "sum(d.input_tokens) AS input, sum(d.output_tokens) AS output, "
-    "sum(d.cache_read_input_tokens) AS cache_read, "
-    "sum(d.cache_write_input_tokens) AS cache_write",
+_SUMS = (
+    _gathered(
+        "tokens",
+        "aibridge_token_usages",
+        "sum(d.input_tokens) AS input, sum(d.output_tokens) AS output, "
+        "sum(d.cache_read_input_tokens) AS cache_read, "
+        "sum(d.cache_write_input_tokens) AS cache_write",
+    ),
+    _gathered("tools", "aibridge_tool_usages", "string_agg(d.tool, ' ' ORDER BY d.n) AS names"),
+    _gathered("thoughts", "aibridge_model_thoughts", "count(*) AS count"),
+    _gathered(
+        "prompts", "aibridge_user_prompts", "string_agg(d.prompt, E'\\n' ORDER BY d.n) AS text"
+    ),
 )
-_TOOLS = _summed("tools", "aibridge_tool_usages", "string_agg(d.tool, ' ' ORDER BY d.n) AS names")
-_THOUGHTS = _summed("thoughts", "aibridge_model_thoughts", "count(*) AS count")
-_PROMPTS = _summed(
-    "prompts", "aibridge_user_prompts", "string_agg(d.prompt, E'\\n' ORDER BY d.n) AS text"
-)
-_FIELDS = " || ',' || ".join(expression for _, expression in _COLUMNS)
+_FIELDS = [part for _, expression in _COLUMNS for part in ("','", expression)][1:]
 CSV_LINES = f"""
-SELECT string_agg({_FIELDS} || E'\\r\\n', '' ORDER BY i.id)
-FROM aibridge_interceptions i {_TOKENS} {_TOOLS} {_THOUGHTS} {_PROMPTS}
-WHERE i.day = {{day}} AND i.id = ANY(%(ids)s::uuid[])
+SELECT {_concat(_FIELDS)}
+FROM aibridge_interceptions i {"".join(_SUMS)}
+WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
+ORDER BY i.id
 """  # noqa: S608  # constants only
