@@ -144,7 +144,9 @@ def assemble(
         clock=reactor,
     )
     root = data_dir / JOURNAL_DIRECTORY
-    writer, retention, scrubbing = storage(settings, reactor, database, root)
+    writer, retention, scrubbing = storage(
+        settings, reactor, database, root, blanked=metrics.blanked
+    )
     journal = open_journal(
         root=root,
         fsync=fsync_of(settings),
@@ -185,7 +187,7 @@ def assemble(
         breakers=breakers,
         metrics=metrics,
     )
-    redaction = redaction_from(settings)
+    redaction = redaction_from(settings, metrics.redacted)
     levels = LevelsInForce(level_rules(settings))
     stored = StoredObjects(makers=makers_in(database, part.stored))
     trusted = settings[options.TRUSTED_PROXIES]

@@ -51,6 +51,7 @@ class ContentPasses:
         clock: Any,
         log: FilteringBoundLogger,
         scrub: Scrub | None = None,
+        blanked: Callable[[int], object] = lambda count: None,  # noqa: ARG005 - nobody counts
     ) -> None:
         """Do nothing yet.
 
@@ -60,12 +61,14 @@ class ContentPasses:
             clock: gives the length of a pass; how old a record is, the database's clock says.
             log: bound logger.
             scrub: takes what is left of erased users out of the journals of this machine.
+            blanked: told of how many interceptions the content was blanked.
         """
         self._pool = pool
         self._seconds = content_seconds
         self._clock = clock
         self._log = log
         self._scrub = scrub
+        self._blanked = blanked
         self._done: set[date] = set()
         self._scrubbed: set[UUID] = set()
         self._released_at: datetime | None = None
@@ -154,6 +157,8 @@ class ContentPasses:
                     )
                 )
                 count += blanked
+                if blanked:
+                    self._blanked(blanked)
                 if after is None:
                     self._done.add(day)
                     break

@@ -30,9 +30,17 @@ def keep_seconds(settings: Settings) -> float:
 
 
 def storage(
-    settings: Settings, reactor: Any, database: Database, root: Path
+    settings: Settings,
+    reactor: Any,
+    database: Database,
+    root: Path,
+    *,
+    blanked: Callable[[int], object],
 ) -> tuple[Writer, Retention, Callable[[Journals], None]]:
-    """Return what stores records and what gives them up, and what wants to know the journals."""
+    """Return what stores records and what gives them up, and what wants to know the journals.
+
+    `blanked` is told of how many interceptions the content was blanked.
+    """
     retention: Retention
     parts: list[Journals] = []
 
@@ -74,6 +82,7 @@ def storage(
             clock=reactor,
             log=structlog.get_logger("bridge.content"),
             scrub=scrubbed,
+            blanked=blanked,
         ),
     )
     return writer, retention, parts.append

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bridge.config import recording
 from bridge.config.settings import Settings
@@ -13,12 +13,20 @@ from bridge.recording.recorder import Levels, strictest
 from bridge.recording.redaction import Redaction
 
 
-def redaction_from(settings: Settings) -> Redaction | None:
-    """Return what takes secrets out of records; None when they are to be left in."""
+def redaction_from(
+    settings: Settings,
+    counted: Callable[[str], object] = lambda kind: None,  # noqa: ARG005 - nobody counts
+) -> Redaction | None:
+    """Return what takes secrets out of records; None when they are to be left in.
+
+    Args:
+        settings: what was configured.
+        counted: told of the kind of every secret that is taken out.
+    """
     if not settings[recording.REDACT_SECRETS]:
         return None
     patterns: tuple[ExtraPattern, ...] = settings[recording.REDACT_PATTERNS]
-    redaction = Redaction(Secrets(patterns))
+    redaction = Redaction(Secrets(patterns, counted=counted))
     redaction.hold(held_credentials(settings))
     return redaction
 

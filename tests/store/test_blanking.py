@@ -33,6 +33,7 @@ class PrivacyCase(StoreTestCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.maker = Maker()
+        self.counted: list[int] = []
         now = await self.now()
         for identifier, name in ((ALICE, "alice"), (BOB, "bob")):
             user = User(
@@ -70,7 +71,11 @@ class PrivacyCase(StoreTestCase):
 
     def passes(self, seconds: float = WEEK) -> ContentPasses:
         return ContentPasses(
-            pool=self.pool, content_seconds=seconds, clock=reactor, log=structlog.get_logger("t")
+            pool=self.pool,
+            content_seconds=seconds,
+            clock=reactor,
+            log=structlog.get_logger("t"),
+            blanked=self.counted.append,
         )
 
     async def hold(
@@ -99,8 +104,10 @@ class ContentRetentionTests(PrivacyCase):
         await follow_everything(self.pool)
 
         await self.passes().pass_once()
+        await self.passes().pass_once()
         await follow_everything(self.pool)
 
+        self.assertEqual(sum(self.counted), 1, "each is blanked, and counted, once")
         self.assertEqual(await self.content(old), ("", "", ""))
         results = await self.fetch("SELECT content, size_bytes FROM aibridge_tool_results")
         self.assertEqual(results, [(None, 11)])

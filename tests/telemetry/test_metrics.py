@@ -16,10 +16,20 @@ from bridge.domain.clock import utc
 from bridge.domain.errors import Overloaded, Unavailable
 from bridge.domain.identity import CredentialKind
 from bridge.domain.ids import uuid7
-from bridge.domain.interception import Api, Ending, EndState, Interception, Leg, Traffic
+from bridge.domain.interception import (
+    Api,
+    Ending,
+    EndState,
+    Interception,
+    Leg,
+    ToolResult,
+    Traffic,
+)
 from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage, UsageSource
+from bridge.domain.secrets import Secrets
 from bridge.recording.making import leg_of
 from bridge.recording.recorder import Levels, Recorder, Recording
+from bridge.recording.redaction import Redaction
 from bridge.recording.refusals import Refusals
 from bridge.telemetry.metrics import Metrics
 from tests.support.cases import BridgeTestCase
@@ -235,6 +245,46 @@ class InterceptionTests(MetricsCase):
         self.end(self.begin(prompt=None))
 
         self.assertEqual(self.value("aibridge_prompts_total"), 1)
+
+    def test_results_of_tools_are_counted_by_how_they_ended(self) -> None:
+        """Recorded or not; some APIs cannot say that a call failed."""
+        results = [
+            ToolResult(call_id=str(n), size_bytes=1, is_error=error, content=None)
+            for n, error in enumerate((True, False, False, None))
+        ]
+
+        self.begin(tool_results=results)
+
+        name = "aibridge_tool_results_total"
+        self.assertEqual(self.value(name, provider="claude", outcome="error"), 1)
+        self.assertEqual(self.value(name, provider="claude", outcome="ok"), 2)
+        self.assertEqual(self.value(name, provider="claude", outcome="unknown"), 1)
+
+    def test_secrets_are_counted_by_what_they_were(self) -> None:
+        secrets = Secrets(counted=self.metrics.redacted)
+        self.recorder = Recorder(
+            journal=self.journal,
+            levels=Levels(),
+            clock=self.clock,
+            counting=self.metrics,
+            redaction=Redaction(secrets),
+        )
+        github = "ghp_" + "a1B2" * 9
+
+        self.begin(prompt=f"{github} and {github}, password=hunter2hunter2")
+        recording = self.begin()
+        recording.observe(1, [replace(CALL, input='{"api_token": "q7Wz81LkPq0x92mVbT4nR6sY"}')])
+
+        name = "aibridge_redactions_total"
+        self.assertEqual(self.value(name, secret="github-token"), 2)
+        self.assertEqual(self.value(name, secret="password"), 1)
+        self.assertEqual(self.value(name, secret="token"), 1)
+
+    def test_kinds_of_secrets_are_bounded(self) -> None:
+        for number in range(300):
+            self.metrics.redacted(f"kind-{number}")
+
+        self.assertEqual(self.value("aibridge_redactions_total", secret="other"), 200)
 
     def test_every_end_state_is_told_apart(self) -> None:
         """A client that leaves is no fault of the provider."""

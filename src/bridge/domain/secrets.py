@@ -63,12 +63,22 @@ class ExtraPattern:
 class Secrets:
     """Finds and replaces secrets; the same for every text."""
 
-    def __init__(self, extra: Sequence[ExtraPattern] = ()) -> None:
+    def __init__(
+        self,
+        extra: Sequence[ExtraPattern] = (),
+        *,
+        counted: Callable[[str], object] = lambda kind: None,  # noqa: ARG005 - nobody counts
+    ) -> None:
         """Look for the known kinds and for `extra`.
+
+        Args:
+            extra: configured kinds.
+            counted: told of the kind of every secret that is replaced.
 
         Raises:
             ValueError: one of `extra` cannot be used; the message says which and why.
         """
+        self._counted = counted
         options = _options(_MEMORY_BYTES)
         alternatives = b"|".join(shape.pattern for shape in SHAPES)
         self._shapes = re2.compile(BOUNDARY + b"(" + alternatives + b")", options)
@@ -105,6 +115,8 @@ class Secrets:
         spans = self._spans(data, values)
         if not spans:
             return text, 0
+        for _, _, kind in spans:
+            self._counted(kind)
         return _replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
 
     def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
@@ -150,7 +162,9 @@ class Secrets:
             word = match.group(1)
             before = name[: match.start(1)][-BEFORE_CHARACTERS:]
             if named(before, word) and secret_value(word, value, quoted=True):
-                return f"[redacted:{_label_of(word)}]", 1
+                kind = _label_of(word)
+                self._counted(kind)
+                return f"[redacted:{kind}]", 1
         return said, 0
 
     def _spans(self, data: bytes, values: Iterable[str]) -> list[Span]:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from bridge.domain.clock import Clock, utc
 from bridge.domain.errors import Unavailable
 from bridge.domain.ids import day_of, uuid7
-from bridge.domain.interception import Ending, Interception, Leg, Traffic
+from bridge.domain.interception import Ending, Interception, Leg, ToolResult, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
 from bridge.domain.records import (
     ModelThoughtRecorded,
@@ -57,7 +57,9 @@ class Tally(Protocol):
 class Counting(Protocol):
     """What makes metrics of records."""
 
-    def begin(self, interception: Interception, *, prompted: bool) -> Tally:
+    def begin(
+        self, interception: Interception, *, prompted: bool, results: Sequence[ToolResult] = ()
+    ) -> Tally:
         """Return what counts the records of an accepted interception."""
 
 
@@ -155,7 +157,9 @@ class Recorder:
         )
         recording.write([recording.redacted(started_of(interception))])
         if self._counting is not None:
-            recording.tally = self._counting.begin(recording.interception, prompted=prompted)
+            recording.tally = self._counting.begin(
+                recording.interception, prompted=prompted, results=interception.tool_results
+            )
         return recording
 
 

@@ -60,7 +60,7 @@ MOST_VALUES: Mapping[str, int] = {
     "provider": 100, "provider_name": 100, "provider_type": 20, "model": 200, "client": 50,
     "route": 100, "method": 20, "name": 500, "server": 50, "type": 50, "code": 100, "status": 100,
     "state": 10, "kind": 10, "outcome": 20, "attempt": 2, "source": 10, "error_type": 20,
-    "reason": 20, "endpoint": 100, "version": 1, "bytes": 2, USER: 1_000,
+    "reason": 20, "endpoint": 100, "version": 1, "bytes": 2, "secret": 100, USER: 1_000,
 }  # fmt: skip
 """Label → different values at most. Models are counted for each provider apart."""
 OPEN = frozenset({"model", "client", "name", "server", USER})
@@ -175,6 +175,21 @@ TOOL_INVOCATIONS = _counter(
     "injected_tool_invocations_total",
     "Calls of tools that the bridge offered and ran.",
     "provider", "model", "server", "name", most=5_000,
+)
+TOOL_RESULTS = _counter(
+    "tool_results_total",
+    "Results of tool calls that requests brought; outcome is error, ok, or unknown where the API "
+    "cannot say it.",
+    "provider", "outcome", most=300,
+)
+REDACTIONS = _counter(
+    "redactions_total",
+    "Secrets that were taken out of what is recorded, by what they were.",
+    "secret", most=101,
+)
+BLANKED = _counter(
+    "content_blanked_total",
+    "Interceptions whose content was blanked by this process, because it was over its time.",
 )
 LEGS = _counter(
     "legs_total",

@@ -18,7 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from bridge.domain.clock import Clock
-from bridge.domain.interception import Interception, Traffic
+from bridge.domain.interception import Interception, ToolResult, Traffic
 from bridge.domain.records import AuditRecorded, Record
 from bridge.telemetry import catalogue
 from bridge.telemetry.catalogue import Kind, Metric, Names
@@ -29,6 +29,8 @@ from bridge.telemetry.lanes import Families, Lanes
 from bridge.telemetry.tally import Counted, Tally
 
 _BREAKER = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+
+_OUTCOMES = {True: "error", False: "ok", None: catalogue.UNKNOWN}
 
 _ONE_PROCESS = frozenset(
     {catalogue.STARTED, catalogue.RELOADED, catalogue.RELOAD_SUCCEEDED, catalogue.KEYS}
@@ -94,13 +96,21 @@ class Metrics:
         self._families.set(catalogue.RELOADED, to=now)
         self._families.set(catalogue.RELOAD_SUCCEEDED, to=now)
 
-    def begin(self, interception: Interception, *, prompted: bool) -> Tally:
+    def begin(
+        self, interception: Interception, *, prompted: bool, results: Sequence[ToolResult] = ()
+    ) -> Tally:
         """Return what counts the records of an interception that has been accepted.
 
         Args:
             interception: kept until the end.
             prompted: whether it came with a prompt, which need not be recorded.
+            results: of tool calls, which it brought.
         """
+        if results:
+            provider = self._words.value("provider", interception.provider_name)
+            for each in results:
+                outcome = _OUTCOMES[each.is_error]
+                self._families.add(catalogue.TOOL_RESULTS, provider, outcome)
         tally = Tally(self._counted, interception, prompted=prompted)
         if interception.traffic is Traffic.INTERCEPTED:
             self._live.add(tally)
@@ -120,6 +130,14 @@ class Metrics:
             return append(records)
 
         return counted
+
+    def redacted(self, kind: str) -> None:
+        """Note that a secret of this kind was taken out of a record."""
+        self._families.add(catalogue.REDACTIONS, self._words.value("secret", kind))
+
+    def blanked(self, count: int) -> None:
+        """Note that the content of so many interceptions was blanked."""
+        self._families.add(catalogue.BLANKED, amount=count)
 
     def timed(self, files: Files) -> Files:
         """Return `files`, with every sync timed."""
