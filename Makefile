@@ -9,9 +9,10 @@
 # make soak   puts the bridge under load for half an hour, and says whether anything grew
 # make fuzz   runs hypothesis on everything that reads what others wrote, ten minutes for each target
 # make lint   checks style, types and floors
-# make bench  compares the bridge with bare Klein + treq and nginx
-# make bench-journal
-#             says how many records a second are appended, and stored in the embedded database
+# make bench  compares the bridge with bare Klein + treq and nginx, at full speed and at a given pace, with
+#             one worker and with two, and times journal and writer (20 minutes; make bench BENCH=--quick)
+# make bench-retention
+#             times retention and writer beside ten million interceptions (15 GB, 15 minutes)
 # make bench-store
 #             times the store on two million made-up interceptions (12 GB, an hour)
 # make bench-peers
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-clients faults loss soak fuzz lint bench bench-journal bench-store bench-peers requirements clean
+.PHONY: run test test-clients faults loss soak fuzz lint bench bench-retention bench-store bench-peers requirements clean
 
 run: $(VENV)/.runtime
 	PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 $(BIN)/twistd -n --pidfile= aibridge --config etc/bridge.yaml
@@ -65,11 +66,17 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.development
-	PYTHONPATH=. $(BIN)/python -m benchmarks
+# A tenth of it: make bench BENCH=--quick
+BENCH ?=
 
-bench-journal: $(VENV)/.development
-	PYTHONPATH=. $(BIN)/python -m benchmarks.journal
+bench: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m benchmarks $(BENCH)
+	PYTHONPATH=. $(BIN)/python -m benchmarks.paced $(BENCH) $(if $(BENCH),,--chart docs/performance.svg)
+	PYTHONPATH=. $(BIN)/python -m benchmarks.workers $(BENCH)
+	PYTHONPATH=. $(BIN)/python -m benchmarks.journal $(BENCH)
+
+bench-retention: $(VENV)/.development
+	PYTHONPATH=. $(BIN)/python -m benchmarks.retention
 
 # Smaller and kept: make bench-store SIZE="--interceptions 100000 --data-dir /tmp/store"
 SIZE ?=

@@ -1,9 +1,10 @@
-"""An upstream of Chat Completions that is told by the model's name what to answer.
+"""An upstream of Chat Completions and Messages that is told by the model's name what to answer.
 
 Run as a process: `python -m benchmarks.chat`; it prints its port. Other gateways do not pass on a
 client's headers, so the knobs of the demo provider are in the name: `bench-EVENTS-CHARACTERS-MS` is
 answered by so many text events, of so many characters each, so many milliseconds apart. Every
-answer is made once and sent from memory, so that little of the core it shares goes into it.
+answer is made once and sent from memory, so that little of the core it shares goes into it, and is
+the same, byte for byte, whenever it is asked for. Of Messages it knows streams only.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ _MODEL = re.compile(rb'"model"\s*:\s*"[^"]*?bench-(\d+)-(\d+)-(\d+)"')
 _STREAMS = re.compile(rb'"stream"\s*:\s*true')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
+_MESSAGES = b"POST /v1/messages"
 _END_OF_HEAD = b"\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18}
 
 
@@ -59,14 +62,14 @@ class Chat(Protocol):
         else:
             size = 0
         self._data = body[size:]
-        self._answer(body[:size])
+        self._answer(body[:size], head.startswith(_MESSAGES))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # Twisted's
         """Send no more."""
         if self._pace is not None and self._pace.running:
             self._pace.stop()
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, body: bytes, in_messages: bool) -> None:
         model = _MODEL.search(body)
         if model is None:
             self.transport.write(_document(404, {"error": {"message": "no such model"}}))
@@ -75,7 +78,7 @@ class Chat(Protocol):
         if not _STREAMS.search(body):
             self.transport.write(_completion(events, characters))
             return
-        head, event, tail = _stream(characters)
+        head, event, tail = (_message if in_messages else _stream)(characters)
         self.transport.write(head)
         left = events
 
@@ -94,6 +97,33 @@ class Chat(Protocol):
 
 
 @cache
+def _message(characters: int) -> tuple[bytes, bytes, bytes]:
+    message = {
+        "id": "msg_bench", "type": "message", "role": "assistant", "model": "bench", "content": [],
+        "stop_reason": None, "stop_sequence": None,
+        "usage": {"input_tokens": 12, "output_tokens": 1},
+    }  # fmt: skip
+    delta = {"type": "text_delta", "text": "x" * characters}
+    ending = {"stop_reason": "end_turn", "stop_sequence": None}
+    return (
+        _HEAD
+        + _named("message_start", message=message)
+        + _named("content_block_start", index=0, content_block={"type": "text", "text": ""})
+        + _named("ping"),
+        _named("content_block_delta", index=0, delta=delta),
+        _named("content_block_stop", index=0)
+        + _named("message_delta", delta=ending, usage={"output_tokens": 6})
+        + _named("message_stop")
+        + _LAST_CHUNK,
+    )
+
+
+def _named(kind: str, **members: object) -> bytes:
+    data = json.dumps({"type": kind, **members})
+    return _chunk(f"event: {kind}\ndata: {data}\n\n".encode())
+
+
+@cache
 def _completion(events: int, characters: int) -> bytes:
     message = {"role": "assistant", "content": "x" * characters * events, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
@@ -102,13 +132,10 @@ def _completion(events: int, characters: int) -> bytes:
 
 @cache
 def _stream(characters: int) -> tuple[bytes, bytes, bytes]:
-    head = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
     first = _event({"role": "assistant", "content": ""})
     last = _chunk(b"data: [DONE]\n\n")
     return (
-        head + first,
+        _HEAD + first,
         _event({"content": "x" * characters}),
         _event({}, "stop") + last + _LAST_CHUNK,
     )

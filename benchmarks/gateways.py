@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.measures import models
 from benchmarks.servers import Child, Cores, Nginx, Server, listens
-from benchmarks.speech import CHAT_BY_MODEL, Speech
+from benchmarks.speech import CHAT_BY_MODEL, MESSAGES_BY_MODEL, Speech
 from tests.support.bridge_process import ROOT, eventually
 from tests.support.fakes import unused_port
 
@@ -42,6 +42,13 @@ class ChatUpstream(Child):
     def start(self, cores: Cores) -> None:
         """Start it beside the load."""
         self._start(cores.rest)
+
+
+class MessagesUpstream(ChatUpstream):
+    """The same, asked in Messages."""
+
+    path = MESSAGES_BY_MODEL.path
+    speech = MESSAGES_BY_MODEL
 
 
 class NginxToChat(Nginx):

@@ -89,13 +89,19 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and leave the process."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.journal", description=__doc__)
-    parser.add_argument("--interceptions", type=int, default=10_000, help="in each repetition")
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a tenth of it, once")
+    parser.add_argument("--interceptions", type=int, default=0, help="in each repetition")
+    parser.add_argument("--repetitions", type=int, default=0, help="default 5, with --quick 1")
     parser.add_argument("--data-dir", type=Path, help="where the database is made; removed again")
     given = parser.parse_args(arguments)
     react(
         lambda reactor: Deferred.fromCoroutine(
-            _run(reactor, given.interceptions, given.repetitions, given.data_dir)
+            _run(
+                reactor,
+                given.interceptions or (1_000 if given.quick else 10_000),
+                given.repetitions or (1 if given.quick else 5),
+                given.data_dir,
+            )
         )
     )
 

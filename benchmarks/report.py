@@ -109,10 +109,6 @@ def targets(numbers: Mapping[str, Numbers]) -> Sequence[Target]:
         if own is not None:
             share = _ratio(own.throughput, bare.throughput, lambda each: each.per_second)
             add(f"requests/s with {fsync}", _percent(share), limit, "% of bare", at_least=True)
-    # The same for the time that each request takes, the other way round.
-    one, two = (numbers.get(f"bridge, {name}", Numbers()) for name in ("1 worker", "2 workers"))
-    share = _ratio(one.throughput, two.throughput, lambda each: each.cpu_microseconds)
-    add("requests per CPU second with 2 workers", share, 0.9, "x 1 worker", at_least=True)
     own = numbers.get("bridge before_end")
     if own is None:
         return found

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmarks.speech import MESSAGES, Speech
 from tests.support.bridge_process import ROOT, BridgeProcess, descendants, eventually
@@ -209,42 +209,54 @@ class Bridge:
         upstream: DemoUpstream,
         aws: AwsUpstream,
         workers: int = 0,
+        base_url: str = "",
+        more: Mapping[str, Any] | None = None,
     ) -> None:
+        """Be ready to start it.
+
+        Args:
+            fsync: of the journal.
+            directory: for its files; it is made.
+            upstream: has been started.
+            aws: has been started, too.
+            workers: processes besides the parent; 0 for a single one.
+            base_url: of the upstream, when it is to be reached in another way.
+            more: settings besides, `aibridge` excepted.
+        """
         plural = "" if workers == 1 else "s"
         self.name = f"bridge, {workers} worker{plural}" if workers else f"bridge {fsync}"
         directory.mkdir()
-        self.process = BridgeProcess(
-            directory=directory,
-            settings={
-                "log_level": "warning",
-                "workers": workers,
-                "journal": {"fsync": fsync},
-                "aibridge": {
-                    "providers": [
-                        {
-                            "name": "demo",
-                            "type": "anthropic",
-                            "base_url": f"http://127.0.0.1:{upstream.port}",
-                            "key": upstream.secret,
-                        },
-                        {
-                            "name": "openai",
-                            "type": "openai",
-                            "base_url": f"http://127.0.0.1:{upstream.port}/v1",
-                            "key": upstream.secret,
-                        },
-                        {
-                            "name": "bedrock",
-                            "type": "bedrock",
-                            "region": "us-east-1",
-                            "base_url": f"http://127.0.0.1:{aws.port}",
-                            "access_key": "AKIABENCHMARK",
-                            "access_key_secret": "a-secret-of-nobodys",
-                        },
-                    ]
-                },
+        self.settings: Mapping[str, Any] = {
+            "log_level": "warning",
+            "workers": workers,
+            "journal": {"fsync": fsync},
+            "aibridge": {
+                "providers": [
+                    {
+                        "name": "demo",
+                        "type": "anthropic",
+                        "base_url": base_url or f"http://127.0.0.1:{upstream.port}",
+                        "key": upstream.secret,
+                    },
+                    {
+                        "name": "openai",
+                        "type": "openai",
+                        "base_url": f"http://127.0.0.1:{upstream.port}/v1",
+                        "key": upstream.secret,
+                    },
+                    {
+                        "name": "bedrock",
+                        "type": "bedrock",
+                        "region": "us-east-1",
+                        "base_url": f"http://127.0.0.1:{aws.port}",
+                        "access_key": "AKIABENCHMARK",
+                        "access_key_secret": "a-secret-of-nobodys",
+                    },
+                ]
             },
-        )
+            **(more or {}),
+        }
+        self.process = BridgeProcess(directory=directory, settings=self.settings)
         self.port = self.process.port
         self.first_start_seconds = 0.0
         self.later_start_seconds = 0.0

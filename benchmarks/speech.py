@@ -63,6 +63,10 @@ CHAT_BY_MODEL = Speech(
     model=model_of,
 )
 """Role, finish, `[DONE]`; of the upstream that other gateways can be pointed at."""
+MESSAGES_BY_MODEL = Speech(
+    name="messages", path="/v1/messages", body=_messages, frame_events=6, model=model_of
+)
+"""Of the same upstream."""
 BEDROCK = Speech(
     name="bedrock",
     path="/v1/messages",

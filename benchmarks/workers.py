@@ -1,9 +1,10 @@
 """What a second worker costs: `python -m benchmarks.workers [--quick]`.
 
-A bridge with one worker and a bridge with two answer the same requests in turn, first one first,
-then the other. Counted is the processor time of all processes of a bridge, the parent and its
-writer included, until every record of the load is in PostgreSQL: a writer that is behind when the
-load ends must not look cheap. Then 20 clients connect and stay, and it is looked at who has them.
+A bridge with one worker and a bridge with two share one core and are loaded at the same time, so
+that whatever the machine is up to meets both alike; in turns, the same comparison scatters by a
+third. Counted is the processor time of all processes of a bridge, the parent and its writer
+included, until every record of the load is in PostgreSQL: a writer that is behind when the load
+ends must not look cheap. Then 20 clients connect and stay, and it is looked at who has them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import measures
@@ -40,7 +43,7 @@ _ESTABLISHED = "01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of requests, in one turn of one bridge."""
+    """Of requests to one bridge, in one repetition."""
 
     requests: int
     cpu_microseconds: float
@@ -51,7 +54,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was measured, turn by turn."""
+    """What was measured, repetition by repetition."""
 
     one: Sequence[Cost]
     two: Sequence[Cost]
@@ -89,7 +92,7 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, print, and return the exit code: 1 when a record is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short turns, and few")
+    parser.add_argument("--quick", action="store_true", help="short repetitions, and few")
     parser.add_argument("--repetitions", type=int, default=0, help="default 8, with --quick 2")
     given = parser.parse_args(arguments)
     interrupt_as_exit()
@@ -110,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(cores: Cores, *, repetitions: int, seconds: float) -> Outcome:
-    """Start two bridges, and let them take turns."""
+    """Start two bridges, and load them."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aibridge-bench-")))
         upstream, aws = DemoUpstream(), AwsUpstream()
@@ -133,17 +136,21 @@ def measure(cores: Cores, *, repetitions: int, seconds: float) -> Outcome:
         records = [Records(bridge) for bridge in bridges]
         costs: tuple[list[Cost], list[Cost]] = ([], [])
         busiest = []
-        for bridge, own in zip(bridges, records, strict=True):
-            _turn(bridge, own, cores, _WARM_SECONDS)
+        threads = stack.enter_context(ThreadPoolExecutor(len(bridges)))
+
+        def together(seconds: float) -> Sequence[Cost]:
+            return list(threads.map(partial(_cost, cores=cores, seconds=seconds), bridges, records))
+
+        together(_WARM_SECONDS)
         for number in range(repetitions):
             _say(f"repetition {number + 1} of {repetitions}")
-            for index in ((0, 1), (1, 0))[number % 2]:
-                costs[index].append(_turn(bridges[index], records[index], cores, seconds))
+            for own, cost in zip(costs, together(seconds), strict=True):
+                own.append(cost)
             busiest.append(_busiest_percent(bridges[1]))
         return Outcome(one=costs[0], two=costs[1], busiest_percent=busiest)
 
 
-def _turn(bridge: Bridge, records: Records, cores: Cores, seconds: float) -> Cost:
+def _cost(bridge: Bridge, records: Records, *, cores: Cores, seconds: float) -> Cost:
     pids = bridge.pids
     before = sum(map(running_seconds, pids))
     answered = measures.throughput(bridge, cores, seconds)
