@@ -262,6 +262,7 @@ def assemble(
         behind_proxy=bool(settings[options.BEHIND_PROXY] or trusted),
         administration=administration,
         lifetimes=lifetimes,
+        shared=part.shared,
     )
 
     details = status.details

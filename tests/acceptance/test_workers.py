@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from bridge.pages.guards import ATTEMPTS
 from tests.acceptance.changing import ChangingCase, asking, eventually_in_thread
 from tests.acceptance.test_drain import DRAIN_SECONDS, ENDED_WELL, MORE_SECONDS
 from tests.acceptance.test_reload import NOT_RELOADED, RELOADED
@@ -22,6 +23,7 @@ from tests.acceptance.under_load import COMPLETE, REFUSED, Load
 from tests.durability.database import Database
 from tests.durability.records import Records
 from tests.loopback.speech import MESSAGES, RESPONSES
+from tests.pages.browserless import Browserless
 from tests.support.rawclient import CLEAN, RawClient, raw_request
 
 WORKERS = 2
@@ -196,6 +198,20 @@ class ChangeTests(WorkersCase):
 
 
 class SharingTests(WorkersCase):
+    async def test_failed_sign_ins_are_limited_by_all_workers_together(self) -> None:
+        await self.start_workers()
+
+        def tries() -> Counter[int]:
+            # Each on a connection of its own, which some worker gets.
+            return Counter(
+                Browserless(self.bridge).sign_in(f"aib_no_{n}").status for n in range(3 * ATTEMPTS)
+            )
+
+        statuses = await deferToThread(tries)
+
+        print(f"\n{3 * ATTEMPTS} failed sign-ins with {WORKERS} workers: {dict(statuses)}")
+        self.assertEqual(statuses, {401: ATTEMPTS, 429: 2 * ATTEMPTS})
+
     async def test_limits_hold_for_all_workers_together(self) -> None:
         await self.start_workers(limit_max_streams_per_user=3)
         # Connections are spread, so that both workers have some.

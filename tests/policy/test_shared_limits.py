@@ -6,8 +6,9 @@ import math
 from uuid import UUID, uuid4
 
 from bridge.domain.errors import Overloaded, RateLimited
+from bridge.pages.guards import ATTEMPTS, WINDOW_SECONDS, Attempts
 from bridge.policy.admission import Admission
-from bridge.policy.shared_limits import SETS, WAYS, SharedLimits, Total, size_for
+from bridge.policy.shared_limits import FAILURE_SETS, SETS, WAYS, SharedLimits, Total, size_for
 from tests.policy.test_admission import ADA, BOB, person
 from tests.support.cases import BridgeTestCase
 
@@ -35,6 +36,48 @@ class SharedCase(BridgeTestCase):
             )
             for each in self.shared
         ]
+
+
+class FailureTests(SharedCase):
+    """Failed attempts to sign in, wherever they were made."""
+
+    def test_failures_count_together_and_are_forgotten_together(self) -> None:
+        attempts = [Attempts(self.clock, each) for each in self.shared]
+        for n in range(ATTEMPTS):
+            attempts[n % PROCESSES].check("192.0.2.1")
+            attempts[n % PROCESSES].failed("192.0.2.1")
+
+        for each in attempts:
+            self.assertRaises(RateLimited, each.check, "192.0.2.1")
+            each.check("192.0.2.2")
+        self.clock.advance(WINDOW_SECONDS + 1)
+        for each in attempts:
+            each.check("192.0.2.1")
+
+    def test_a_process_that_is_replaced_takes_no_failures_with_it(self) -> None:
+        for _ in range(ATTEMPTS):
+            self.shared[1].failed(7, now=self.clock.seconds(), window=60.0)
+        self.shared[0].clear(1)
+
+        self.assertEqual(self.shared[2].failures(7)[1], ATTEMPTS)
+
+    def test_where_no_place_is_left_the_oldest_is_forgotten(self) -> None:
+        same_set = [1 + FAILURE_SETS * n for n in range(WAYS + 1)]
+        for who in same_set:
+            self.clock.advance(1)
+            self.shared[0].failed(who, now=self.clock.seconds(), window=60.0)
+
+        counts = [self.shared[1].failures(who)[1] for who in same_set]
+
+        self.assertEqual(counts, [0] + [1] * WAYS)
+
+    def test_failures_do_not_touch_users_places(self) -> None:
+        first, second, _ = self.admissions(streams=1)
+        first.admit(ADA)
+        for who in range(20_000):
+            self.shared[0].failed(who, now=self.clock.seconds(), window=60.0)
+
+        self.assertRaises(RateLimited, second.admit, ADA)
 
 
 class AdmissionTests(SharedCase):

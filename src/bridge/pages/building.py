@@ -25,6 +25,7 @@ from bridge.pages.sessions import SessionPages
 from bridge.pages.tokens import TokenPages
 from bridge.pages.users import UserPages
 from bridge.pages.visit import Visit
+from bridge.policy.shared_limits import SharedLimits
 from bridge.recording.refusals import Refusals
 from bridge.web.access import Access
 from bridge.web.addresses import ClientAddresses
@@ -47,6 +48,7 @@ def build_pages(
     behind_proxy: bool,
     administration: Callable[[Actor, str], Administration],
     lifetimes: Lifetimes,
+    shared: SharedLimits | None = None,
 ) -> Pages:
     """Return the pages.
 
@@ -64,6 +66,7 @@ def build_pages(
         behind_proxy: a proxy in front speaks TLS with the browsers.
         administration: makes changes in the name of an actor, who asks from an address.
         lifetimes: of new tokens.
+        shared: what other processes count, with whom failed sign-ins are counted.
     """
     clock: Clock = reactor
 
@@ -85,6 +88,7 @@ def build_pages(
         clock=clock,
         addresses=addresses,
         behind_proxy=behind_proxy,
+        shared=shared,
     )
     reading = Reading(pool=pool, cutoff=cutoff, access=access, clock=clock)
     return Pages(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 WIDTH, HEIGHT = 640, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 22, 10, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 22, 10, 24
 _STEPS = (1, 1.2, 2, 4, 6, 8, 10, 12, 20)
 _MOST_LABELS = 6
 _TICKS = 4

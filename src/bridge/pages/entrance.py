@@ -28,6 +28,7 @@ from bridge.pages.guards import (
     sign_in_path,
 )
 from bridge.pages.visit import Fields, Visit, query_of
+from bridge.policy.shared_limits import SharedLimits
 from bridge.recording.refusals import Refusals
 from bridge.store.connection import Cursor
 from bridge.store.page_sessions import begin_page_session, end_page_session, find_page_session
@@ -63,6 +64,7 @@ class Entrance:
         clock: Clock,
         addresses: ClientAddresses,
         behind_proxy: bool,
+        shared: SharedLimits | None = None,
     ) -> None:
         """Let people in.
 
@@ -74,6 +76,7 @@ class Entrance:
             clock: gives the time.
             addresses: says where a request comes from.
             behind_proxy: a proxy in front speaks TLS with the browsers.
+            shared: what other processes count, with whom failed attempts are counted.
         """
         self._directory = directory
         self._pool = pool
@@ -82,7 +85,7 @@ class Entrance:
         self._clock = clock
         self._addresses = addresses
         self._cookies = Cookies(behind_proxy=behind_proxy)
-        self._attempts = Attempts(clock)
+        self._attempts = Attempts(clock, shared)
 
     async def visit(self, request: BridgeRequest) -> Visit | Answer:
         """Return who asks, or what they are answered while nobody knows them.

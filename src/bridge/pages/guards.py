@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote
 
 from bridge.domain.clock import Clock
 from bridge.domain.errors import BadRequest, Forbidden, RateLimited
+from bridge.policy.shared_limits import SharedLimits
 from bridge.web.incoming import BridgeRequest
 
 SIGN_IN = "/ui/sign-in"
@@ -30,9 +31,10 @@ _SESSION, _FORM = "aibridge", "aibridge-form"
 class Attempts:
     """Failed attempts to sign in, by address, within bounds."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Count by `clock`."""
+    def __init__(self, clock: Clock, shared: SharedLimits | None = None) -> None:
+        """Count by `clock`, and where there are several processes together with them."""
         self._clock = clock
+        self._shared = shared
         self._failed: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def check(self, address: str) -> None:
@@ -41,7 +43,10 @@ class Attempts:
         Raises:
             RateLimited: there were too many failures within the last minute.
         """
-        began, count = self._failed.get(address, (0.0, 0))
+        if self._shared is not None:
+            began, count = self._shared.failures(_number_of(address))
+        else:
+            began, count = self._failed.get(address, (0.0, 0))
         left = began + WINDOW_SECONDS - self._clock.seconds()
         if count >= ATTEMPTS and left > 0:
             raise RateLimited(
@@ -52,6 +57,9 @@ class Attempts:
     def failed(self, address: str) -> None:
         """Count a failure."""
         now = self._clock.seconds()
+        if self._shared is not None:
+            self._shared.failed(_number_of(address), now=now, window=WINDOW_SECONDS)
+            return
         began, count = self._failed.pop(address, (now, 0))
         if began + WINDOW_SECONDS <= now:
             began, count = now, 0
@@ -136,6 +144,10 @@ def check_form(fields: Mapping[str, str], cookie: str | None) -> None:
     given = fields.get("form_token", "").encode("utf-8", "replace")
     if cookie is None or not hmac.compare_digest(given, form_token(cookie).encode("ascii")):
         raise Forbidden("The form is too old, or was not made by this site. Load the page again.")
+
+
+def _number_of(address: str) -> int:
+    return int.from_bytes(hashlib.sha256(address.encode()).digest()[:8], "big")
 
 
 def check_origin(request: BridgeRequest) -> None:

@@ -5,7 +5,8 @@ First a row for each process: what it counts as a whole (`Total`), and how many 
 handed to each of the others. Then places for users, `WAYS` in each of `SETS` sets: the user's key,
 the moment up to which the user's rate is spent, and a count for each process. A process writes its
 own counts only, so nothing is ever added to by two; what one that died left behind is cleared by
-who started it.
+who started it. Last come places for addresses whose attempts to sign in failed: key, when the
+window began, and how many failed in it, which all write.
 
 There are no locks: two processes that look at the same moment may both take the last place. How
 much that lets through is bounded by the number of processes, and was measured to be nothing that
@@ -24,6 +25,8 @@ SETS = 1024
 WAYS = 8
 _NUMBER_BYTES = 8
 _KEY, _SPENT_UNTIL, _COUNTS = 0, 1, 2
+FAILURE_SETS = 512
+_BEGAN, _FAILED, _FAILURE_SIZE = 1, 2, 3
 _KEY_BITS = (1 << 52) - 1
 # What a float holds exactly.
 
@@ -41,7 +44,7 @@ class Total(IntEnum):
 def size_for(processes: int) -> int:
     """Return how many bytes of memory so many processes need."""
     numbers = processes * (len(Total) + processes) + SETS * WAYS * (_COUNTS + processes)
-    return numbers * _NUMBER_BYTES
+    return (numbers + FAILURE_SETS * WAYS * _FAILURE_SIZE) * _NUMBER_BYTES
 
 
 def map_shared(fd: int, processes: int) -> Any:
@@ -64,6 +67,7 @@ class SharedLimits:
         self._row = len(Total) + processes
         self._users_at = processes * self._row
         self._place_size = _COUNTS + processes
+        self._failures_at = self._users_at + SETS * WAYS * self._place_size
         self._held: dict[int, int] = {}
         """Where a user is whom this process counts something of."""
 
@@ -139,12 +143,38 @@ class SharedLimits:
         self._numbers[at + _SPENT_UNTIL] = until + 1.0 / rate
         return 0.0
 
+    def failures(self, who: int) -> tuple[float, int]:
+        """Return when the window of `who`, any whole number, began, and how often they failed."""
+        key = _key(who)
+        for at in self._failure_places(key):
+            if self._numbers[at + _KEY] == key:
+                return self._numbers[at + _BEGAN], int(self._numbers[at + _FAILED])
+        return 0.0, 0
+
+    def failed(self, who: int, *, now: float, window: float) -> None:
+        """Count a failure of `who`; a new window begins when the last one is over.
+
+        Where there is no place left, whoever's window began first is forgotten.
+        """
+        key = _key(who)
+        numbers = self._numbers
+        places = list(self._failure_places(key))
+        at = next((each for each in places if numbers[each + _KEY] == key), None)
+        if at is None:
+            at = min(places, key=lambda each: numbers[each + _BEGAN])
+            numbers[at + _BEGAN] = numbers[at + _FAILED] = 0.0
+            numbers[at + _KEY] = key
+        if numbers[at + _BEGAN] + window <= now:
+            numbers[at + _BEGAN] = now
+            numbers[at + _FAILED] = 0.0
+        numbers[at + _FAILED] += 1.0
+
     def clear(self, process: int) -> None:
         """Forget what a process that is gone has counted."""
         first = process * self._row
         self._numbers[first + Total.REQUESTS] = 0.0
         self._numbers[first + Total.CONNECTIONS] = math.inf
-        for at in range(self._users_at, len(self._numbers), self._place_size):
+        for at in range(self._users_at, self._failures_at, self._place_size):
             if self._numbers[at + _COUNTS + process]:
                 self._numbers[at + _COUNTS + process] = 0.0
 
@@ -177,6 +207,10 @@ class SharedLimits:
     def _places(self, key: int) -> Iterator[int]:
         first = self._users_at + (key % SETS) * WAYS * self._place_size
         return iter(range(first, first + WAYS * self._place_size, self._place_size))
+
+    def _failure_places(self, key: int) -> Iterator[int]:
+        first = self._failures_at + (key % FAILURE_SETS) * WAYS * _FAILURE_SIZE
+        return iter(range(first, first + WAYS * _FAILURE_SIZE, _FAILURE_SIZE))
 
 
 def _key(user: int) -> int:
