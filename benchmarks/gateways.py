@@ -6,6 +6,7 @@ what passes: LiteLLM has no database, Portkey's gateway and ferrogw keep nothing
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -49,6 +50,27 @@ class MessagesUpstream(ChatUpstream):
 
     path = MESSAGES_BY_MODEL.path
     speech = MESSAGES_BY_MODEL
+
+
+class Terminator(Child):
+    """What speaks TLS before the upstream, and counts sessions."""
+
+    def __init__(self, *, certificate: Path, key: Path, upstream: ChatUpstream) -> None:
+        arguments = ["benchmarks.terminator", str(certificate), str(key), str(upstream.port)]
+        super().__init__(name="terminator", arguments=arguments, secret=upstream.secret)
+
+    def start(self, cores: Cores) -> None:
+        """Start it beside the load."""
+        self._start(cores.rest)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many handshakes there were, and how many of them resumed a session."""
+        assert self._process is not None, "not started"
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        found: dict[str, int] = json.loads(self._process.stdout.readline())
+        return found
 
 
 class NginxToChat(Nginx):

@@ -1,4 +1,4 @@
-"""The benchmark of journal and writer: `python -m benchmarks.journal [--interceptions 10000]`.
+"""The benchmark of journal and writer: `python -m benchmarks.journal [--interceptions 7000]`.
 
 Records with prompts of 2 kB are appended to a journal as fast as one process can, then sent to an
 embedded database by the writer: alone, and beside the followers that derive sessions, usage and the
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lambda reactor: Deferred.fromCoroutine(
             _run(
                 reactor,
-                given.interceptions or (1_000 if given.quick else 10_000),
+                given.interceptions or (1_000 if given.quick else 7_000),
                 given.repetitions or (1 if given.quick else 5),
                 given.data_dir,
             )

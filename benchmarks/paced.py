@@ -23,16 +23,15 @@ from typing import Any
 
 from benchmarks import paced_report
 from benchmarks.chart import write_chart
-from benchmarks.gateways import MessagesUpstream
+from benchmarks.gateways import MessagesUpstream, Terminator
 from benchmarks.open_load import Job, Result
-from benchmarks.paced_report import STREAMS_JUDGED, Measured, key_of
+from benchmarks.paced_report import SIZE_JUDGED, STREAMS_JUDGED, Measured, key_of
 from benchmarks.records import Records
 from benchmarks.report import target_lines
 from benchmarks.results import machine_line, save
 from benchmarks.servers import (
     AwsUpstream,
     Bridge,
-    Child,
     Cores,
     Nginx,
     Server,
@@ -67,39 +66,27 @@ _NEW_CONNECTIONS = 50.0
 class Extent:
     """How much is done in one repetition."""
 
-    requests: int = 200
-    large: int = 20
+    small: int = 75
+    requests: int = 120
+    large: int = 10
     events: int = 500
-    many_events: int = 100
-    """Of each of 500 streams: more of them than anything on one core keeps up with."""
+    """Of each of 50 streams."""
+    events_alone: int = 200
+    events_of_many: int = 60
+    """Of each of 500 streams: more at a time than anything on one core keeps up with."""
     handshakes: int = 100
     streams: Sequence[int] = STREAMS
 
 
 QUICK = Extent(
-    requests=50, large=3, events=50, many_events=20, handshakes=20, streams=(1, STREAMS_JUDGED)
+    small=25,
+    requests=50,
+    large=3,
+    events=50,
+    events_alone=50,
+    handshakes=20,
+    streams=(1, STREAMS_JUDGED),
 )
-
-
-class Terminator(Child):
-    """What speaks TLS before the upstream, and counts sessions."""
-
-    def __init__(self, *, certificate: Path, key: Path, upstream: MessagesUpstream) -> None:
-        arguments = ["benchmarks.terminator", str(certificate), str(key), str(upstream.port)]
-        super().__init__(name="terminator", arguments=arguments, secret=upstream.secret)
-
-    def start(self, cores: Cores) -> None:
-        """Start it beside the load."""
-        self._start(cores.rest)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many handshakes there were, and how many of them resumed a session."""
-        assert self._process is not None, "not started"
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        found: dict[str, int] = json.loads(self._process.stdout.readline())
-        return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -280,23 +267,26 @@ def _repetition(contenders: dict[str, Contender], cores: Cores, extent: Extent, 
                 contender.records.expect(result.done)
                 contender.missing = max(contender.missing, contender.records.arrival().missing)
 
-    everybody = list(contenders)
+    # The other set-ups of the bridge are asked for what is judged only.
+    usual = [name for name in contenders if name in ("direct", "bare", "nginx", "bridge")]
+    counts = {"1 kB": extent.small, "100 kB": extent.requests, "2 MB": extent.large}
     for size, length in SIZES.items():
-        count = extent.large if size == "2 MB" else extent.requests
         turn(
             key_of(size),
-            lambda each, size=size, length=length, count=count: _job(  # type: ignore[misc]  # bound at once
+            lambda each, size=size, length=length: _job(  # type: ignore[misc]  # bound at once
                 each,
                 length,
                 events=5,
-                count=count,
+                count=counts[size],
                 per_second=_RATES[size],
                 sha256=digests.get(key_of(size), ""),
             ),
-            everybody,
+            list(contenders) if size == SIZE_JUDGED else usual,
         )
     for streams in extent.streams:
-        events = extent.events if streams <= STREAMS_JUDGED else extent.many_events
+        events = extent.events_alone if streams == 1 else extent.events
+        if streams > STREAMS_JUDGED:
+            events = extent.events_of_many
         turn(
             key_of(streams),
             lambda each, streams=streams, events=events: _job(  # type: ignore[misc]  # bound at once
@@ -305,10 +295,10 @@ def _repetition(contenders: dict[str, Contender], cores: Cores, extent: Extent, 
                 events=events,
                 paced=True,
                 count=streams,
-                per_second=max(streams, 1) / 1.0,
+                per_second=float(streams),  # all begin within a second
                 sha256=digests.get(key_of(streams), ""),
             ),
-            everybody,
+            list(contenders) if streams == STREAMS_JUDGED else usual,
         )
     if "bridge TLS" in contenders:
         for resumed in (False, True):

@@ -13,7 +13,7 @@ from benchmarks.report import Target, median_target, number
 from benchmarks.results import machine_line
 
 STREAMS_JUDGED = 50
-_SIZE_JUDGED = "100 kB"
+SIZE_JUDGED = "100 kB"
 _P50_MS = 2.0
 _P99_MS = 10.0
 _JITTER_MS = 5.0
@@ -155,9 +155,9 @@ def handshake_lines(numbers: Numbers, upstream: Mapping[str, int]) -> str:
 def targets(numbers: Numbers, *, missing: int) -> Sequence[Target]:
     """Return what was to be reached, for what was measured."""
     found = []
-    size, streams = key_of(_SIZE_JUDGED), key_of(STREAMS_JUDGED)
+    size, streams = key_of(SIZE_JUDGED), key_of(STREAMS_JUDGED)
     if numbers.get(_JUDGED, {}).get(size):
-        what = f"time to first byte added at 50 requests/s of {_SIZE_JUDGED}"
+        what = f"time to first byte added at 50 requests/s of {SIZE_JUDGED}"
         for name, of, limit in (
             ("p50", lambda each: each.first_p50, _P50_MS),
             ("p99", lambda each: each.first_p99, _P99_MS),
@@ -193,7 +193,7 @@ def added_to(
 
 def charts(numbers: Numbers) -> Sequence[Chart]:
     """Return what is drawn of it."""
-    size, streams = key_of(_SIZE_JUDGED), key_of(STREAMS_JUDGED)
+    size, streams = key_of(SIZE_JUDGED), key_of(STREAMS_JUDGED)
     wanted: Sequence[tuple[str, str, Callable[[Measured], float], float | None]] = (
         (f"First byte later by, p50, {size}, ms", size, lambda each: each.first_p50, _P50_MS),
         (f"First byte later by, p99, {size}, ms", size, lambda each: each.first_p99, _P99_MS),

@@ -112,7 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if outcome.missing else 0
 
 
-def measure(cores: Cores, *, repetitions: int, seconds: float) -> Outcome:
+def measure(
+    cores: Cores, *, repetitions: int, seconds: float, warm_seconds: float = _WARM_SECONDS
+) -> Outcome:
     """Start two bridges, and load them."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aibridge-bench-")))
@@ -141,7 +143,7 @@ def measure(cores: Cores, *, repetitions: int, seconds: float) -> Outcome:
         def together(seconds: float) -> Sequence[Cost]:
             return list(threads.map(partial(_cost, cores=cores, seconds=seconds), bridges, records))
 
-        together(_WARM_SECONDS)
+        together(warm_seconds)
         for number in range(repetitions):
             _say(f"repetition {number + 1} of {repetitions}")
             for own, cost in zip(costs, together(seconds), strict=True):

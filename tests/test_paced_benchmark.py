@@ -16,9 +16,9 @@ from xml.etree import ElementTree as ET
 
 from benchmarks import paced, paced_report
 from benchmarks.chart import Chart, write_chart
-from benchmarks.gateways import MessagesUpstream
+from benchmarks.gateways import MessagesUpstream, Terminator
 from benchmarks.open_load import Load, Result
-from benchmarks.paced import Contender, Terminator
+from benchmarks.paced import Contender
 from benchmarks.report import target_lines
 from benchmarks.servers import Cores
 from tests.support.certificates import Authority
