@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from bridge.bedrock import EXTERNAL_ID_FILE
 from bridge.journal.directory import WRITER_LOCK_NAME, try_lock
 from bridge.journal.files import private_directory
 from tests.cli.process import ProcessCase
-from tests.support.fakes import FakeUpstream, Send, unused_port
+from tests.support.bedrock import ACCESS_KEY, MODELS, REGION, SECRET, AwsError, FakeBedrock
+from tests.support.fakes import FakeUpstream, Send, Step, unused_port
 
 KEY = "sk-" + "a1" * 20
 
@@ -135,6 +138,92 @@ class DoctorTests(ProcessCase):
         self.assertEqual(found["provider p0"]["state"], "ok")
         self.assertIn("bring their own keys", found["provider p0"]["says"])
         self.assertIsNone(upstream.requests[0].header(b"authorization"))
+
+    async def bedrock(self, **more: Any) -> FakeBedrock:
+        """Configure Bedrock on loopback with a pair that it knows, unless `more` says otherwise."""
+        fake = FakeBedrock(reactor)
+        await fake.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(fake.stop()))
+        self.settings["aibridge"]["providers"].append(
+            {
+                "name": "p0",
+                "type": "bedrock",
+                "base_url": fake.url,
+                "region": REGION,
+                "access_key": ACCESS_KEY,
+                "access_key_secret": SECRET,
+                **more,
+            }
+        )
+        return fake
+
+    @staticmethod
+    def aws_error(status: int, kind: str) -> list[Sequence[Step]]:
+        return [[Send(AwsError(status, kind, "No.").answer())]]
+
+    async def test_bedrock_is_asked_with_a_signature_and_nothing_to_run(self) -> None:
+        fake = await self.bedrock(model=MODELS[0])
+        fake.steps = self.aws_error(400, "ValidationException")
+
+        found = await self.examined()
+
+        self.assertEqual(
+            (found["provider p0"]["state"], found["provider p0"]["says"]),
+            ("ok", "It accepts the AWS credentials."),
+        )
+        (request,) = fake.requests
+        self.assertEqual((request.line[:5], request.body), (b"POST ", b"{}"))
+        self.assertEqual(request.target, f"/model/{quote(MODELS[0], safe='')}/invoke".encode())
+        self.assertNotIn(SECRET, json.dumps(found))
+
+    async def test_bedrock_refuses_a_signature(self) -> None:
+        await self.bedrock(access_key_secret="another/secret+of+forty+characters+for+te")
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("refuses the AWS credentials (403 Inv", found["provider p0"]["says"])
+        self.assertIn("clock", found["provider p0"]["advice"])
+
+    async def test_bedrock_does_not_allow_the_model(self) -> None:
+        fake = await self.bedrock()
+        fake.steps = self.aws_error(403, "AccessDeniedException")
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("accepts the signature, and does not allow", found["provider p0"]["says"])
+        self.assertIn("bedrock:InvokeModel", found["provider p0"]["advice"])
+
+    async def test_bedrock_without_credentials_anywhere(self) -> None:
+        await self.bedrock(access_key="", access_key_secret="")
+
+        found = await self.examined(
+            expected=1, AWS_EC2_METADATA_DISABLED="true", HOME=str(self.directory)
+        )
+
+        self.assertIn("There are no AWS credentials", found["provider p0"]["says"])
+
+    async def test_a_role_without_an_external_id_is_left_to_the_bridge(self) -> None:
+        """Which makes the id: the doctor changes nothing."""
+        fake = await self.bedrock(role_arn="arn:aws:iam::123456789012:role/bridge")
+
+        found = await self.examined()
+
+        self.assertEqual(found["provider p0"]["state"], "warning")
+        self.assertEqual(fake.requests, [])
+        self.assertFalse((self.data_dir / EXTERNAL_ID_FILE).exists())
+
+    async def test_copilot_is_asked_for_its_models_with_a_token_for_everybody(self) -> None:
+        upstream = await self.upstream(answer("401 Unauthorized"))
+        more = {"type": "copilot", "base_url": f"http://127.0.0.1:{upstream.port}"}
+        self.provider(upstream.port, KEY, **more)
+        self.provider(upstream.port, **more)
+
+        found = await self.examined(expected=1)
+
+        self.assertIn("refuses the key", found["provider p0"]["says"])
+        self.assertIn("bring their own keys", found["provider p1"]["says"])
+        targets = [(each.target, each.header(b"authorization")) for each in upstream.requests]
+        self.assertIn((b"/models", b"Bearer " + KEY.encode()), targets)
 
     async def test_offline_asks_no_provider(self) -> None:
         upstream = await self.upstream(answer("200 OK"))

@@ -12,12 +12,18 @@ from twisted.internet import error as network
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from bridge.cli.checks import Finding, failed, ok, warning
+from bridge.cli.checks_bedrock import (
+    bedrock_answered,
+    bedrock_checked,
+    bedrock_request,
+    bedrock_without_credentials,
+)
 from bridge.cli.session import EMBEDDED_DIRECTORY, Session, with_store
 from bridge.config import options
 from bridge.config.settings import ProviderSettings, Settings
 from bridge.database import EMBEDDED
 from bridge.deferreds import limited
-from bridge.domain.errors import BridgeError, UpstreamTimedOut
+from bridge.domain.errors import BridgeError, Unavailable, UpstreamTimedOut
 from bridge.domain.identity import Credential
 from bridge.providers.interface import Asked, Provider
 from bridge.store.connection import Cursor
@@ -166,7 +172,7 @@ async def _ask_provider(
         proxy=Proxy(url=address, bypass=bypass) if address else None,
     )
     try:
-        return await _ask(client, check, provider, reactor)
+        return await _ask(client, check, settings, provider, reactor)
     finally:
         await client.close()
 
@@ -177,9 +183,15 @@ def _origin(provider: ProviderSettings) -> str:
 
 
 async def _ask(
-    client: UpstreamClient, check: str, provider: ProviderSettings, reactor: Any
+    client: UpstreamClient,
+    check: str,
+    settings: Settings,
+    provider: ProviderSettings,
+    reactor: Any,
 ) -> list[Finding]:
-    keyed = None if provider.type in ("bedrock", "copilot") else provider_from(provider)
+    if provider.type == "bedrock" and not provider.own_keys_only:
+        return await _ask_bedrock(client, check, settings, provider, reactor)
+    keyed = None if provider.type == "bedrock" else provider_from(provider)
     credentials: Sequence[Credential] = keyed.credentials if keyed is not None else ()
     found: list[Finding] = []
     apart: float | None = None
@@ -191,16 +203,43 @@ async def _ask(
         response.deliver(Unwanted())
         apart = _apart(response, reactor.seconds())
         found.append(_answered(check, provider, credential, response.status))
-    if apart is not None and abs(apart) > APART_SECONDS:
-        found.append(_clock(f"provider {provider.name}", apart))
-    return found
+    return [*found, *_clocks(provider, apart)]
+
+
+async def _ask_bedrock(
+    client: UpstreamClient,
+    check: str,
+    settings: Settings,
+    provider: ProviderSettings,
+    reactor: Any,
+) -> list[Finding]:
+    bedrock = bedrock_checked(settings, provider, reactor)
+    if isinstance(bedrock, Finding):
+        return [bedrock]
+    try:
+        request = await bedrock_request(bedrock, provider)
+    except Unavailable as error:
+        return [bedrock_without_credentials(check, error)]
+    try:
+        response = await client.send(request)
+    except BridgeError as error:
+        return [_unreachable(check, provider, error)]
+    response.deliver(Unwanted())
+    found = bedrock_answered(check, provider, response)
+    return [found, *_clocks(provider, _apart(response, reactor.seconds()))]
+
+
+def _clocks(provider: ProviderSettings, apart: float | None) -> list[Finding]:
+    if apart is None or abs(apart) <= APART_SECONDS:
+        return []
+    return [_clock(f"provider {provider.name}", apart)]
 
 
 def _request(
     keyed: Provider | None, provider: ProviderSettings, credential: Credential | None
 ) -> Outgoing:
     if keyed is None or credential is None:
-        target = b"/" if keyed is None else keyed.target(_MODELS)
+        target = b"/" if keyed is None else keyed.target(_models(provider))
         host = _origin(provider).partition("://")[2].encode("ascii")
         headers: Sequence[Header] = ((b"host", host), *_HEADERS)
         return Outgoing(method=b"GET", target=target, headers=headers, body=b"")
@@ -208,7 +247,7 @@ def _request(
     prepared = keyed.prepare(
         Asked(
             method=b"GET",
-            path_and_query=_MODELS,
+            path_and_query=_models(provider),
             headers=(*_HEADERS, *version),
             body=b"",
             model="",
@@ -219,6 +258,11 @@ def _request(
     return Outgoing(
         method=b"GET", target=prepared.target, headers=prepared.headers, body=prepared.body
     )
+
+
+def _models(provider: ProviderSettings) -> bytes:
+    """Return the path of the list of models, which costs nothing."""
+    return b"/models" if provider.type == "copilot" else _MODELS
 
 
 def _answered(

@@ -256,6 +256,11 @@ class Bedrock:
         errortype = (first(headers, b"x-amzn-errortype") or b"").decode("latin-1")
         return translated(status, errortype, body)
 
+    async def find_credentials(self) -> None:
+        """Look once for credentials that have to be found; `prepare` says if there are none."""
+        if isinstance(self._credentials, RenewedCredentials):
+            await self._credentials.look()
+
     def start(self) -> None:
         """Begin to look for credentials that have to be found or renewed."""
         if isinstance(self._credentials, RenewedCredentials):
