@@ -7,11 +7,9 @@ long that took. With --data-dir the database stays there, and a later run asks t
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,19 +19,17 @@ import structlog
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from benchmarks.store_ask import ask, cpu_seconds, explain, questions
-from benchmarks.store_fill import Size, derive, fill
+from benchmarks.store_ask import ask, explain, questions
+from benchmarks.store_export import export
+from benchmarks.store_fill import Size, derive, fill, tidy
 from bridge.store.embedded.server import EmbeddedServer
-from bridge.store.export import Export, Format
-from bridge.store.filters import parse
+from bridge.store.export import Format
 from bridge.store.migrations import migrate
 from bridge.store.partitions import stored_days
 from bridge.store.pool import Pool
-from bridge.store.rows import many
 
 RESULTS = Path(__file__).parent / "results"
 _STATEMENT_SECONDS = 30.0
-_EXPORTED = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,16 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--searchable-days", type=int, default=Size().searchable_days)
     parser.add_argument("--data-dir", type=Path, help="a directory that stays; default: none does")
     parser.add_argument("--times", type=int, default=20, help="each question is asked so often")
+    parser.add_argument("--exported-days", type=int, default=15, help="the newest so many days")
     given = parser.parse_args(arguments)
     size = Size(
         interceptions=given.interceptions,
         days=given.days,
         searchable_days=given.searchable_days,
     )
-    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, given.data_dir, given.times)))
+    given_or_not = (given.data_dir, given.times, given.exported_days)
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, *given_or_not)))
 
 
-async def _run(reactor: Any, size: Size, kept: Path | None, times: int) -> None:
+async def _run(reactor: Any, size: Size, kept: Path | None, times: int, exported: int) -> None:
     data_dir = kept or Path(tempfile.mkdtemp(prefix="aibridge-bench-store-"))
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     home: Path | None = None
@@ -63,6 +61,9 @@ async def _run(reactor: Any, size: Size, kept: Path | None, times: int) -> None:
         server = _server(reactor, data_dir, unsafe_fast=False)
         try:
             await _measured(reactor, await server.start(), times)
+            for form in Format:
+                since = _yesterday() - timedelta(days=exported - 1)
+                print(await export(server, data_dir, form, since=since), flush=True)
         finally:
             await server.stop()
     finally:
@@ -92,7 +93,6 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
                 f"{'' if found.in_time else '  too slow'}",
                 flush=True,
             )
-        await _export(pool)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         RESULTS.mkdir(exist_ok=True)
         plans = RESULTS / f"store-{moment}.txt"
@@ -100,34 +100,6 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
         print(f"plans: {plans}")
     finally:
         await pool.close()
-
-
-async def _export(pool: Pool) -> None:
-    """Export for a while, and print how fast that was and what it took."""
-    ((backend,),) = await pool.transaction(
-        lambda cursor: many(cursor, "SELECT pg_backend_pid()"), read_only=True
-    )
-    served = cpu_seconds(backend)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.monotonic()
-    rows = length = 0
-    export = Export(parse(""), format=Format.JSONL, visible_to=None, cutoff=None)
-    while rows < _EXPORTED:
-        page = await pool.transaction(export.next, read_only=True)
-        if page is None:
-            break
-        rows += page.rows
-        length += len(page.text)
-    seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    ours = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    served = cpu_seconds(backend) - served
-    print(
-        f"export: {rows} interceptions, {rows / seconds:.0f}/s, {length / seconds / 1e6:.0f} MB/s; "
-        f"processor for 1000: {served / rows * 1e6:.0f} ms of the server, "
-        f"{ours / rows * 1e6:.0f} ms of this process, "
-        f"which grew by {(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
-    )
 
 
 async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
@@ -140,7 +112,7 @@ async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
             await migrate(pool)
             if await pool.transaction(stored_days, read_only=True):
                 await derive(pool, searchable=size.searchable_days, say=_say)
-                await pool.outside_transaction("VACUUM ANALYZE")
+                await tidy(pool)
             else:
                 await fill(pool, size, last=_yesterday(), say=_say)
         finally:

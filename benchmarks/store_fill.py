@@ -24,14 +24,28 @@ from bridge.store.pool import Pool
 from bridge.store.rebuild import mark_day
 from bridge.store.rows import many, none
 
-_MARKS_AT_ONCE = 5000
+_MARKS_AT_ONCE = 20_000
+"""A session of many days is then computed a few times only."""
 _AT_ONCE = 2
 _INDEXED = "SELECT DISTINCT day FROM aibridge_search"
 _SEARCH = "aibridge_search"
+_USAGE = "aibridge_usage_daily"
+_WHOLE = ("users", "aibridge_sessions", "aibridge_session_terms", "aibridge_facets")
 _FIRST = "aibridge_interceptions"
+# Of a sample of the usual size, looking at every word takes longer than making the index.
+_ANALYZE_WORDS = "SET LOCAL default_statistics_target = 10; ANALYZE {into}"
 _MADE = "SELECT relname FROM pg_class WHERE relkind = 'r'"
-_CREATE = "CREATE TABLE {into} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES){options}"
-_ATTACH = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{after}')"
+# What a check says of all rows need not be looked up in them when the table is attached.
+_CREATE = """
+CREATE TABLE {into} (
+    LIKE {table} INCLUDING ALL EXCLUDING INDEXES,
+    CONSTRAINT of_day CHECK (day >= '{day}' AND day < '{after}')
+) {options}
+"""
+_ATTACH = """
+ALTER TABLE {table} ATTACH PARTITION {into} FOR VALUES FROM ('{day}') TO ('{after}');
+ALTER TABLE {into} DROP CONSTRAINT of_day
+"""
 _DEFINITIONS = """
 SELECT CASE WHEN i.indisprimary
     THEN 'ALTER TABLE ' || %(into)s || ' ADD ' || pg_get_constraintdef(c.oid)
@@ -93,22 +107,30 @@ async def fill(
                 lambda cursor, number=number, day=day: _day(cursor, size, number, day),  # type: ignore[misc]  # bound at once
                 statement_seconds=0,
             )
+            for table in store_rows.RECORDS:
+                await pool.outside_transaction(f"VACUUM ANALYZE {partition_name(table, day)}")
             say(f"{day}: recorded, {time.monotonic() - began:.0f} s")
 
     await _several(work)
     for day in days:
         await pool.transaction(lambda cursor, day=day: _attach(cursor, day), statement_seconds=0)  # type: ignore[misc]  # bound at once
     await pool.transaction(lambda cursor: none(cursor, store_rows.FORGET))
-    await pool.outside_transaction("ANALYZE")
     say(f"attached, {time.monotonic() - began:.0f} s")
     await derive(pool, searchable=size.searchable_days, say=say)
-    await pool.outside_transaction("VACUUM ANALYZE")
+    await tidy(pool)
     say(f"all derived, {time.monotonic() - began:.0f} s")
 
 
 async def _several(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run so many at once as there are processors for."""
     await gatherResults([Deferred.fromCoroutine(work()) for _ in range(_AT_ONCE)])
+
+
+async def tidy(pool: Pool) -> None:
+    """Do what autovacuum would do with what has been derived."""
+    await pool.outside_transaction(f"VACUUM ANALYZE {', '.join(_WHOLE)}")
+    for day in await pool.transaction(stored_days):
+        await pool.outside_transaction(f"VACUUM ANALYZE {partition_name(_USAGE, day)}")
 
 
 async def derive(
@@ -192,20 +214,24 @@ async def _day(cursor: Cursor, size: Size, number: int, day: date) -> None:
     for table, sql in statements.items():
         # Made in this transaction: a server without replicas then writes no log of the rows.
         into = partition_name(table, day)
-        await none(cursor, _CREATE.format(into=into, table=table, options=OPTIONS.get(table, "")))
+        options = OPTIONS.get(table, "")
+        await none(cursor, _CREATE.format(into=into, table=table, options=options, **_span(day)))
         await none(cursor, sql.format(into=into, day=day_literal(day)))
         for (made,) in await many(cursor, _DEFINITIONS, {"table": table, "into": into}):
             await none(cursor, made)
+        if table == _SEARCH:
+            await none(cursor, _ANALYZE_WORDS.format(into=into))
 
 
 async def _attach(cursor: Cursor, day: date) -> None:
     """Make the tables of a day partitions; their indexes become parts of the partitioned ones."""
     for table in (*store_rows.RECORDS, _SEARCH):
-        name = partition_name(table, day)
-        if await many(cursor, "SELECT 1 FROM pg_class WHERE relname = %s", (name,)):
-            await none(
-                cursor,
-                _ATTACH.format(table=table, name=name, day=day, after=day + timedelta(days=1)),
-            )
+        into = partition_name(table, day)
+        if await many(cursor, "SELECT 1 FROM pg_class WHERE relname = %s", (into,)):
+            await none(cursor, _ATTACH.format(into=into, table=table, **_span(day)))
     await ensure_days(cursor, [day])
     await mark_day(cursor, day)
+
+
+def _span(day: date) -> dict[str, date]:
+    return {"day": day, "after": day + timedelta(days=1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import sys
@@ -20,7 +21,7 @@ from bridge.cli.session import Session, run_with_store
 from bridge.cli.sources import Source, reading
 from bridge.domain.errors import BadRequest, InvalidRequest
 from bridge.store.export import HEADINGS, Export, Format
-from bridge.store.export_pages import Pages
+from bridge.store.export_pages import Pages, expected_rows
 from bridge.store.filters import RUNNING
 from bridge.store.threaded import Readers
 from bridge.telemetry.escape import printable
@@ -107,6 +108,19 @@ def command(
                 )
                 told = {name: value for name, value in detail.items() if value}
                 await audit_reading(session, target="export", users=(), detail=told)
+                if writing.watched:
+                    writing.expect(
+                        await session.pool.transaction(
+                            lambda cursor: expected_rows(
+                                cursor,
+                                wanted,
+                                after_id=writing.after_id,
+                                visible_to=None,
+                                cutoff=cutoff_of(session),
+                            ),
+                            read_only=True,
+                        )
+                    )
                 await _direct(session, export, writing)
 
             run_with_store(source.configuration.settings, work)
@@ -141,6 +155,8 @@ class Writing:
         while left:
             left = left[os.write(self._descriptor, left) :]
         if self._bar is not None and rows:
+            if self._bar.length is not None and self._bar.pos + rows > self._bar.length:
+                self._bar.length = None  # there are more than was thought
             self._bar.update(rows)
 
     @contextmanager
@@ -149,10 +165,21 @@ class Writing:
         if self._terminal or not sys.stderr.isatty():
             yield
             return
+        unknown = itertools.takewhile(bool, (False,))
         with click.progressbar(
-            length=None, label="Interceptions", show_pos=True, file=sys.stderr
+            unknown, label="Interceptions", show_pos=True, file=sys.stderr
         ) as self._bar:
             yield
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody sees how far it is."""
+        return self._bar is not None
+
+    def expect(self, rows: int | None) -> None:
+        """Show how far it is of about so many; None when nobody knows."""
+        if self._bar is not None:
+            self._bar.length = rows
 
     def _harmless(self, data: bytes) -> bytes:
         text = data.decode("utf-8", "replace")

@@ -230,7 +230,8 @@ class _Wire(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no t
     def doRead(self) -> None:
         try:
             super().doRead()
-        except psycopg2.Error:
+        except (psycopg2.Error, ValueError):
+            # The latter from the reactor, which is to read on from a socket that is closed by now.
             self._tell()
 
     def connectionLost(self, reason: Failure) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from twisted.internet.defer import Deferred, DeferredLock
 
+from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
 from bridge.store.export import PAGE_ROWS, Export, Page
+from bridge.store.filters import Filter, InvalidFilter
+from bridge.store.reads_usage import read_usage
 
 T = TypeVar("T")
 
@@ -92,3 +98,39 @@ class Pages:
         return await self._pool.transaction(
             lambda cursor: self._export.page(cursor, piece), read_only=True
         )
+
+
+async def expected_rows(
+    cursor: Cursor,
+    wanted: Filter,
+    *,
+    after_id: UUID | None,
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+) -> int | None:
+    """Return about how many interceptions an export will have, from usage, which counts whole days.
+
+    Returns:
+        None when usage is not kept by what is wanted.
+
+    Raises:
+        StoreUnavailable: not now.
+    """
+    begun = [
+        *([wanted.started_after.date()] if wanted.started_after is not None else ()),
+        *([day_of(after_id)] if after_id is not None else ()),
+    ]
+    try:
+        usage = await read_usage(
+            cursor,
+            replace(wanted, started_after=None, started_before=None),
+            by=(),
+            first=max(begun, default=None),
+            last=wanted.started_before.date() if wanted.started_before is not None else None,
+            limit=1,
+            visible_to=visible_to,
+            cutoff=cutoff,
+        )
+    except InvalidFilter:
+        return None
+    return usage.total.interceptions
