@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -187,7 +188,7 @@ def assemble(
         breakers=breakers,
         metrics=metrics,
     )
-    redaction = redaction_from(settings, metrics.redacted)
+    redaction = redaction_from(settings, partial(reactor.callFromThread, metrics.redacted))
     levels = LevelsInForce(level_rules(settings))
     stored = StoredObjects(makers=makers_in(database, part.stored))
     trusted = settings[options.TRUSTED_PROXIES]
@@ -353,6 +354,7 @@ def _recorder(
         on_end=ended,
         counting=metrics,
         redaction=redaction,
+        in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
     )
 
 

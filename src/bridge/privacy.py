@@ -15,13 +15,13 @@ from bridge.recording.redaction import Redaction
 
 def redaction_from(
     settings: Settings,
-    counted: Callable[[str], object] = lambda kind: None,  # noqa: ARG005 - nobody counts
+    counted: Callable[[str, int], object] = lambda kind, count: None,  # noqa: ARG005 - nobody
 ) -> Redaction | None:
     """Return what takes secrets out of records; None when they are to be left in.
 
     Args:
         settings: what was configured.
-        counted: told of the kind of every secret that is taken out.
+        counted: told of which kind how many secrets are taken out, on any thread.
     """
     if not settings[recording.REDACT_SECRETS]:
         return None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from bridge.domain.clock import utc
 from bridge.domain.identity import CredentialKind
@@ -11,7 +15,7 @@ from bridge.domain.interception import Api, Ending, EndState, Interception, Traf
 from bridge.domain.observations import ModelThought, ToolUsage
 from bridge.domain.records import InterceptionStarted, ModelThoughtRecorded, ToolUsageRecorded
 from bridge.domain.secrets import known_secrets
-from bridge.recording.recorder import Levels, Recorder, Recording
+from bridge.recording.recorder import LARGE_CHARACTERS, Levels, Recorder, Recording
 from bridge.recording.redaction import Redaction
 from bridge.recording.structured_log import StructuredLog
 from tests.domain.secret_samples import X
@@ -34,13 +38,20 @@ class RedactionTests(BridgeTestCase):
         self.redaction.hold([_HELD])
 
     def begin(self, prompt: str = "Hello", **members: object) -> Recording:
-        recorder = Recorder(
+        asked = self.asked(prompt=prompt, **members)
+        return self.recorder().begin(asked, own=[_OWN])
+
+    def recorder(self, **more: Any) -> Recorder:
+        return Recorder(
             journal=self.journal,
             levels=Levels(),
             clock=self.clock,
             log=StructuredLog(log=self.log),
             redaction=self.redaction,
+            **more,
         )
+
+    def asked(self, **members: object) -> Interception:
         now = self.clock.seconds()
         values: dict[str, object] = {
             "id": uuid7(now),
@@ -60,10 +71,9 @@ class RedactionTests(BridgeTestCase):
             "correlating_tool_call_id": None,
             "credential_kind": CredentialKind.CENTRALIZED,
             "credential_hint": "sk-a...wxyz",
-            "prompt": prompt,
             "bytes_in": 10,
         }
-        return recorder.begin(Interception(**(values | members)), own=[_OWN])  # type: ignore[arg-type]
+        return Interception(**(values | members))  # type: ignore[arg-type]
 
     def end(self, recording: Recording, error_message: str | None = None) -> None:
         recording.end(
@@ -95,6 +105,57 @@ class RedactionTests(BridgeTestCase):
         )
         self.assertNowhere(_KEY)
         self.assertIn("[redacted:github-token]", repr(self.log.lines))
+
+    def test_a_large_prompt_is_looked_through_in_a_thread_and_nothing_is_written_before(
+        self,
+    ) -> None:
+        """The reactor is kept no longer than for a small one; the record is the same."""
+        waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+        def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+            waiting.append((work, Deferred()))
+            return waiting[-1][1]
+
+        prompt = "x" * LARGE_CHARACTERS + f" {_KEY} {_OWN}"
+        begun = Deferred.fromCoroutine(
+            self.recorder(in_thread=in_thread).begun(self.asked(prompt=prompt), own=[_OWN])
+        )
+
+        self.assertNoResult(begun)
+        self.assertEqual(self.journal.records, [])
+        ((work, done),) = waiting
+        done.callback(work())
+        recording: Recording = self.successResultOf(begun)
+        self.end(recording)
+        kept = self.journal.started.prompt or ""
+        self.assertEqual(kept[:-100], "x" * (len(kept) - 100))
+        self.assertNowhere(_KEY)
+        self.assertNowhere(_OWN)
+        self.assertEqual(self.journal.ended.redactions, 2)
+
+    def test_a_client_that_leaves_meanwhile_leaves_nothing(self) -> None:
+        """It was not accepted yet."""
+        waiting: Deferred[Any] = Deferred()
+        prompt = "x" * LARGE_CHARACTERS
+        begun = Deferred.fromCoroutine(
+            self.recorder(in_thread=lambda _: waiting).begun(self.asked(prompt=prompt))
+        )
+
+        begun.cancel()
+
+        self.failureResultOf(begun, CancelledError)
+        self.assertEqual(self.journal.records, [])
+
+    def test_a_small_prompt_needs_no_thread(self) -> None:
+        def in_thread(_: Callable[[], Any]) -> Deferred[Any]:
+            raise AssertionError("a thread")
+
+        begun = Deferred.fromCoroutine(
+            self.recorder(in_thread=in_thread).begun(self.asked(prompt=f"no {_KEY}"))
+        )
+
+        self.successResultOf(begun)
+        self.assertEqual(self.journal.started.prompt, "no [redacted:github-token]")
 
     def test_what_the_client_says_of_itself_is_looked_through(self) -> None:
         """User agent and metadata, however deep."""

@@ -282,7 +282,7 @@ class InterceptionTests(MetricsCase):
 
     def test_kinds_of_secrets_are_bounded(self) -> None:
         for number in range(300):
-            self.metrics.redacted(f"kind-{number}")
+            self.metrics.redacted(f"kind-{number}", 1)
 
         self.assertEqual(self.value("aibridge_redactions_total", secret="other"), 200)
 

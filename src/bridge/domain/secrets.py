@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,13 +68,13 @@ class Secrets:
         self,
         extra: Sequence[ExtraPattern] = (),
         *,
-        counted: Callable[[str], object] = lambda kind: None,  # noqa: ARG005 - nobody counts
+        counted: Callable[[str, int], object] = lambda kind, count: None,  # noqa: ARG005 - nobody
     ) -> None:
         """Look for the known kinds and for `extra`.
 
         Args:
             extra: configured kinds.
-            counted: told of the kind of every secret that is replaced.
+            counted: told of which kind how many secrets are replaced.
 
         Raises:
             ValueError: one of `extra` cannot be used; the message says which and why.
@@ -115,8 +116,8 @@ class Secrets:
         spans = self._spans(data, values)
         if not spans:
             return text, 0
-        for _, _, kind in spans:
-            self._counted(kind)
+        for kind, count in Counter(label for _, _, label in spans).items():
+            self._counted(kind, count)
         return _replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
 
     def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
@@ -163,7 +164,7 @@ class Secrets:
             before = name[: match.start(1)][-BEFORE_CHARACTERS:]
             if named(before, word) and secret_value(word, value, quoted=True):
                 kind = _label_of(word)
-                self._counted(kind)
+                self._counted(kind, 1)
                 return f"[redacted:{kind}]", 1
         return said, 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol, TypeVar, assert_never
 
@@ -12,55 +12,28 @@ from twisted.internet.defer import Deferred, succeed
 from bridge.domain.clock import Clock, utc
 from bridge.domain.errors import Unavailable
 from bridge.domain.ids import day_of, uuid7
-from bridge.domain.interception import Ending, Interception, Leg, ToolResult, Traffic
+from bridge.domain.interception import Ending, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
 from bridge.domain.records import (
+    InterceptionStarted,
     ModelThoughtRecorded,
     Record,
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
 from bridge.recording.brought import Brought
+from bridge.recording.interface import Counting, Journal, RecordLog, Tally
 from bridge.recording.making import ended_of, leg_of, started_of, stored_of
 from bridge.recording.redaction import NoRedaction, Redacting
 
 R = TypeVar("R", bound=Record)
 
-
-class Journal(Protocol):
-    """Where records are safe."""
-
-    def append(self, records: Sequence[Record], *, final: bool = False) -> bool:
-        """Write `records`, and say whether something in them had to be replaced to be kept.
-
-        Raises Unavailable. `final` may use the space kept for ends.
-        """
-
-    def durable(self) -> Deferred[None]:
-        """Fire when everything appended so far is as safe as the configuration asks."""
-
-
-class RecordLog(Protocol):
-    """Where records are also written as log lines."""
-
-    def write(self, record: Record, interception: Interception) -> None:
-        """Write `record`, which belongs to `interception`."""
-
-
-class Tally(Protocol):
-    """What counts the records of one interception."""
-
-    def add(self, records: Sequence[Record]) -> None:
-        """Count `records`, which are written down; never raises."""
-
-
-class Counting(Protocol):
-    """What makes metrics of records."""
-
-    def begin(
-        self, interception: Interception, *, prompted: bool, results: Sequence[ToolResult] = ()
-    ) -> Tally:
-        """Return what counts the records of an accepted interception."""
+LARGE_CHARACTERS = 256 * 1024
+"""Contents from this size on are looked through in a thread: 5 ms for a million characters, seven
+times as long when there is a secret in them."""
+InThread = Callable[
+    [Callable[[], tuple[InterceptionStarted, int]]], Awaitable[tuple[InterceptionStarted, int]]
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +77,7 @@ class Recorder:
         on_end: Callable[[Interception, Ending], None] | None = None,
         counting: Counting | None = None,
         redaction: Redacting | None = None,
+        in_thread: InThread | None = None,
     ) -> None:
         """Record to `journal`, and to `log` too where there is one.
 
@@ -115,6 +89,7 @@ class Recorder:
             on_end: told of every end.
             counting: makes metrics of what is written down.
             redaction: takes secrets out of what is written down; None leaves them in.
+            in_thread: runs what takes longer than the reactor may be kept; None for nothing.
         """
         self._journal = journal
         self._levels = levels
@@ -123,7 +98,21 @@ class Recorder:
         self._on_end = on_end
         self._counting = counting
         self._redaction = redaction or NoRedaction()
+        self._in_thread = in_thread
         self._brought = Brought()
+
+    async def begun(self, interception: Interception, own: Collection[str] = ()) -> Recording:
+        """Do what `begin` does; large contents are looked through in a thread.
+
+        Raises:
+            Unavailable: the journal takes no records.
+        """
+        if self._in_thread is None or _content_size(interception) < LARGE_CHARACTERS:
+            return self.begin(interception, own)
+        kept, recording = self._prepared(interception, own)
+        start = started_of(kept)
+        redacted, found = await self._in_thread(lambda: self._redaction.redacted(start, own))
+        return self._written(recording, kept, redacted, found, prompted=bool(interception.prompt))
 
     def begin(self, interception: Interception, own: Collection[str] = ()) -> Recording:
         """Write down that `interception` was accepted, and return what records the rest of it.
@@ -135,7 +124,14 @@ class Recorder:
         Raises:
             Unavailable: the journal takes no records.
         """
-        prompted = bool(interception.prompt)
+        kept, recording = self._prepared(interception, own)
+        redacted, found = self._redaction.redacted(started_of(kept), own)
+        return self._written(recording, kept, redacted, found, prompted=bool(interception.prompt))
+
+    def _prepared(
+        self, interception: Interception, own: Collection[str]
+    ) -> tuple[Interception, Recording]:
+        """Return what is to be recorded of an interception, and what records the rest of it."""
         levels = self._levels.of(interception)
         if not levels.prompts:
             interception = replace(interception, prompt=None)
@@ -155,7 +151,20 @@ class Recorder:
             redaction=self._redaction,
             own=own,
         )
-        recording.write([recording.redacted(started_of(interception))])
+        return interception, recording
+
+    def _written(
+        self,
+        recording: Recording,
+        interception: Interception,
+        start: InterceptionStarted,
+        found: int,
+        *,
+        prompted: bool,
+    ) -> Recording:
+        """Write the start down, of which `found` secrets were taken out."""
+        recording.redactions += found
+        recording.write([start])
         if self._counting is not None:
             recording.tally = self._counting.begin(
                 recording.interception, prompted=prompted, results=interception.tool_results
@@ -183,6 +192,8 @@ class Recording:
         self.ended = False
         self.tally: Tally | None = None
         """Counts what is written down from now on."""
+        self.redactions = 0
+        """Secrets that were taken out of its records so far."""
         self._altered = False
         self._journal = journal
         self._levels = levels
@@ -191,7 +202,6 @@ class Recording:
         self._on_end = on_end
         self._redaction = redaction
         self._own = own
-        self._redactions = 0
         self._tools = 0
         self._thoughts = 0
         self._kept: dict[int, Record] = {}
@@ -246,7 +256,7 @@ class Recording:
             own.append(stored_of(self.interception, ending.response_id, now))
         end = self.redacted(ended_of(self.interception, ending, now))
         partial = end.partially_observed or self._altered
-        end = replace(end, partially_observed=partial, redactions=self._redactions)
+        end = replace(end, partially_observed=partial, redactions=self.redactions)
         try:
             self.write([*details, *own, end], final=True)
         except Unavailable:
@@ -276,7 +286,7 @@ class Recording:
     def redacted(self, record: R) -> R:
         """Return `record` without secrets; the end says how many there were in all."""
         kept, found = self._redaction.redacted(record, self._own)
-        self._redactions += found
+        self.redactions += found
         return kept
 
     def _details(self, leg: int, observations: Sequence[Observation]) -> list[Record]:
@@ -352,6 +362,14 @@ class Recording:
             content=thought.content,
             metadata={"source": thought.source},
         )
+
+
+def _content_size(interception: Interception) -> int:
+    """Return how many characters of content come with an interception."""
+    size = len(interception.prompt or "")
+    for each in interception.tool_results:
+        size += len(each.content or "")
+    return size
 
 
 def _holdable(record: Record) -> bool:

@@ -131,9 +131,10 @@ class Metrics:
 
         return counted
 
-    def redacted(self, kind: str) -> None:
-        """Note that a secret of this kind was taken out of a record."""
-        self._families.add(catalogue.REDACTIONS, self._words.value("secret", kind))
+    def redacted(self, kind: str, count: int) -> None:
+        """Note that so many secrets of this kind were taken out of a record."""
+        word = self._words.value("secret", kind)
+        self._families.add(catalogue.REDACTIONS, word, amount=count)
 
     def blanked(self, count: int) -> None:
         """Note that the content of so many interceptions was blanked."""

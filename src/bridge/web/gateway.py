@@ -279,7 +279,7 @@ class Gateway:
             await self._require_own(asked, read.summary.references)
             if read.adaptation is not None:
                 request.body.replace(read.adaptation.body)
-            recording = self._recorder.begin(
+            recording = await self._recorder.begun(
                 interception_of(
                     identifier=identifier,
                     started=started,
