@@ -22,6 +22,7 @@ DETAILED_EVERY = 10
 _IN_SESSION = 50
 _USERS = 500
 _AT_ONCE = 2
+"""One makes a day, which nobody else may meanwhile; the other vacuums the day before."""
 
 _ID = (
     "(lpad(to_hex({milliseconds}), 12, '0') || '7' || substr({digest}, 1, 3) || '8' "
