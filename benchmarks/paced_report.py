@@ -112,14 +112,15 @@ def tables(numbers: Numbers) -> str:
             cells.append(f"{_median(several, lambda each: each.cpu_milliseconds):9.2f}")
             spread = "  ".join(number(each) for each in added)
             lines.append(f"{name:26}{''.join(cells)}   {spread}")
+        late = max(each.load_late for own in numbers.values() for each in own.get(what, ()))
+        lines.append(f"the load itself was late by {late:.1f} ms at most")
         found.append("\n".join(lines))
     several = [each for own in numbers.values() for turns in own.values() for each in turns]
     checked = sum(each.megabytes for each in several)
     different = sum(each.different for each in several)
-    late = max(each.load_late for each in several)
     found.append(
         f"{checked:.0f} MB in {sum(each.done for each in several)} bodies compared by digest, "
-        f"{different} different; the load itself was late by {late:.1f} ms at most"
+        f"{different} different"
     )
     return "\n\n".join(found)
 

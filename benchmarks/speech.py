@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+_TURN_BYTES = 1_400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
@@ -30,6 +32,19 @@ def model_of(knobs: Mapping[str, str]) -> str:
     milliseconds = round(float(knobs.get("x-demo-interval", "0")) * 1000)
     events, characters = knobs.get("x-demo-events", "8"), knobs.get("x-demo-event-bytes", "24")
     return f"bench-{events}-{characters}-{milliseconds}"
+
+
+def conversation(model: str, length: int) -> str:
+    """Return a request of about `length` bytes, as agents send them: history, a short prompt."""
+    turn = "benchmark " * (_TURN_BYTES // 10)
+    history = [
+        {"role": ("user", "assistant")[n % 2], "content": [{"type": "text", "text": turn}]}
+        for n in range(2 * round(length / _TURN_BYTES / 2))
+    ]
+    prompt = {"role": "user", "content": "And now? " * 20}
+    return json.dumps(
+        {"model": model, "max_tokens": 1024, "stream": True, "messages": [*history, prompt]}
+    )
 
 
 def _messages(model: str, prompt: str, stream: bool) -> str:
