@@ -102,6 +102,34 @@ async def audit_reading(
     await session.audit([changed(session, "content.read", target=target, detail=told)])
 
 
+async def audit_list(
+    session: Session,
+    shown: Sequence[tuple[object, str]],
+    *,
+    what: str,
+    detail: Mapping[str, object],
+) -> None:
+    """Write down that a list of others' content is about to be shown; an empty one leaves no trace.
+
+    Args:
+        session: of the command.
+        shown: the id of each thing with content, and its user's name.
+        what: what the things are called.
+        detail: what was searched for.
+
+    Raises:
+        Unavailable: the journal takes no records.
+    """
+    if shown:
+        ends = {"first": str(shown[0][0]), "last": str(shown[-1][0])}
+        await audit_reading(
+            session,
+            target=f"{len(shown)} {what}",
+            users=[username for _, username in shown],
+            detail={**detail, **ends},
+        )
+
+
 def print_json(value: object) -> None:
     """Print `value` as readable JSON that no terminal takes for orders.
 

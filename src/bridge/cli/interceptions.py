@@ -7,6 +7,7 @@ from uuid import UUID
 import click
 
 from bridge.cli.administration import (
+    audit_list,
     audit_reading,
     cutoff_of,
     examples,
@@ -125,17 +126,12 @@ def list_question(
             )
 
         found = await session.pool.transaction(work, read_only=True)
-        if found.results:
-            await audit_reading(
-                session,
-                target=f"{len(found.results)} interceptions",
-                users=[each.initiator.username for each in found.results],
-                detail={
-                    "q": search.shown,
-                    "first": str(found.results[0].id),
-                    "last": str(found.results[-1].id),
-                },
-            )
+        await audit_list(
+            session,
+            [(each.id, each.initiator.username) for each in found.results],
+            what="interceptions",
+            detail={"q": search.shown},
+        )
         return found
 
     params = {"q": search.q, "limit": str(limit), **({"after_id": after_id} if after_id else {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bridge.cli.administration import (
-    audit_reading,
+    audit_list,
     cutoff_of,
     examples,
     print_json,
@@ -118,18 +118,12 @@ def question(
             )
 
         found = await session.pool.transaction(work, read_only=True)
-        if found.results:
-            await audit_reading(
-                session,
-                target=f"{len(found.results)} interceptions",
-                users=[each.initiator.username for each in found.results],
-                detail={
-                    "search": words,
-                    "q": search_in.shown,
-                    "first": str(found.results[0].interception_id),
-                    "last": str(found.results[-1].interception_id),
-                },
-            )
+        await audit_list(
+            session,
+            [(each.interception_id, each.initiator.username) for each in found.results],
+            what="interceptions",
+            detail={"search": words, "q": search_in.shown},
+        )
         return found
 
     params = {

@@ -8,7 +8,14 @@ from uuid import UUID
 
 import click
 
-from bridge.cli.administration import audit_reading, cutoff_of, examples, print_json, shown_time
+from bridge.cli.administration import (
+    audit_list,
+    audit_reading,
+    cutoff_of,
+    examples,
+    print_json,
+    shown_time,
+)
 from bridge.cli.searching import Search, searching, usage_error
 from bridge.cli.session import Session as CommandSession
 from bridge.cli.sources import Question, Source, reading
@@ -145,14 +152,16 @@ def list_question(search: Search, *, limit: int, after: After | None) -> Questio
             )
 
         found = await _asked(session, work)
-        shown = [each for each in found.sessions if each.last_prompt is not None]
-        if shown:
-            await audit_reading(
-                session,
-                target=f"{len(shown)} sessions",
-                users=[each.initiator.username for each in shown],
-                detail={"q": search.shown, "first": shown[0].id, "last": shown[-1].id},
-            )
+        await audit_list(
+            session,
+            [
+                (each.id, each.initiator.username)
+                for each in found.sessions
+                if each.last_prompt is not None
+            ],
+            what="sessions",
+            detail={"q": search.shown},
+        )
         return found
 
     params = {"q": search.q, "limit": str(limit)}

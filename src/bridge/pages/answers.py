@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from bridge.pages.pace import Pace
 from bridge.pages.templating import Templates
 from bridge.web.incoming import BridgeRequest
+from bridge.web.paced import PacedAnswer
 
 T = TypeVar("T")
 
@@ -160,13 +160,12 @@ async def _download(request: BridgeRequest, download: Download) -> bytes:
     request.setHeader(b"content-disposition", b'attachment; filename="' + name + b'"')
     if request.method == b"HEAD":
         return b""
-    pace = Pace(request)
+    answer = PacedAnswer(request)
     try:
         async for piece in download.pieces:
             if request.over:
                 return b""
-            request.write(piece.encode("utf-8", "replace"))
-            await pace.ready()
+            await answer.write(piece.encode("utf-8", "replace"))
     finally:
-        pace.end()
+        answer.close()
     return b""

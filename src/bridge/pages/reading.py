@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
-from uuid import UUID
 
 from bridge.domain.clock import Clock
 from bridge.pages.entrance import Transactions
 from bridge.pages.visit import Visit
-from bridge.web.access import Access
-
-
-class Whose(Protocol):
-    """Whose content something is."""
-
-    @property
-    def id(self) -> UUID:
-        """Of the user."""
-
-    @property
-    def username(self) -> str:
-        """Of the user."""
+from bridge.web.access import Access, Whose
 
 
 class Reading:
@@ -67,18 +53,10 @@ class Reading:
         Raises:
             Unavailable: the journal takes no records.
         """
-        others = [(str(each), whose) for each, whose in shown if whose.id != visit.actor.id]
-        if not others:
-            return
-        self._access.content_is_read(
+        self._access.list_is_read(
             visit.request,
             visit.actor,
-            target=others[0][0] if len(others) == 1 else f"{len(others)} {what}",
-            users=[whose.username for _, whose in others],
-            detail={
-                **(detail or {}),
-                "first": others[0][0],
-                "last": others[-1][0],
-                "page": visit.path,
-            },
+            shown,
+            what=what,
+            detail={**(detail or {}), "page": visit.path},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from bridge.auth.audit import change
 from bridge.auth.authentication import (
@@ -30,6 +31,18 @@ class Append(Protocol):
 
     def __call__(self, records: list[Record], /) -> object:
         """Write `records`; raises Unavailable."""
+
+
+class Whose(Protocol):
+    """Whose content something is."""
+
+    @property
+    def id(self) -> UUID:
+        """Of the user."""
+
+    @property
+    def username(self) -> str:
+        """Of the user."""
 
 
 class Access:
@@ -115,6 +128,39 @@ class Access:
             detail={**detail, "users": sorted(set(users))},
         )
         self._append([row])
+
+    def list_is_read(
+        self,
+        request: BridgeRequest,
+        actor: Actor,
+        shown: Sequence[tuple[object, Whose]],
+        *,
+        what: str,
+        detail: Mapping[str, object],
+    ) -> None:
+        """Write down whose content `actor` is about to see in a list; their own leaves no trace.
+
+        Args:
+            request: by which it is read.
+            actor: who reads it.
+            shown: the id of each thing with content, and whose it is.
+            what: what the things are called, when there are several.
+            detail: what was searched for.
+
+        Raises:
+            Unavailable: the journal takes no records, so it is not to be shown.
+        """
+        others = [(str(each), whose) for each, whose in shown if whose.id != actor.id]
+        if not others:
+            return
+        first, last = others[0][0], others[-1][0]
+        self.content_is_read(
+            request,
+            actor,
+            target=first if len(others) == 1 else f"{len(others)} {what}",
+            users=[whose.username for _, whose in others],
+            detail={**detail, "first": first, "last": last},
+        )
 
     def source(self, request: BridgeRequest) -> str:
         """Return the address that `request` comes from."""

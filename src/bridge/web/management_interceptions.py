@@ -105,8 +105,7 @@ class InterceptionEndpoints:
             ),
             read_only=True,
         )
-        shown = [each for each in found.results if each.initiator.id != asked.actor.id]
-        self._note(asked, shown, {"q": asked.text("q")})
+        self._note(asked, found.results, {"q": asked.text("q")})
         return found
 
     async def one(self, asked: Asked) -> InterceptionDetail:
@@ -123,18 +122,16 @@ class InterceptionEndpoints:
         )
         if found is None:
             raise NotFound(_NOTHING)
-        self._note(asked, [found] if found.initiator.id != asked.actor.id else [], {})
+        self._note(asked, [found], {})
         return found
 
     def _note(
         self, asked: Asked, shown: Sequence[Interception], detail: Mapping[str, object]
     ) -> None:
-        if not shown:
-            return
-        self._access.content_is_read(
+        self._access.list_is_read(
             asked.request,
             asked.actor,
-            target=str(shown[0].id) if len(shown) == 1 else f"{len(shown)} interceptions",
-            users=[each.initiator.username for each in shown],
-            detail={**detail, "first": str(shown[0].id), "last": str(shown[-1].id)},
+            [(each.id, each.initiator) for each in shown],
+            what="interceptions",
+            detail=detail,
         )

@@ -93,21 +93,13 @@ class SearchEndpoints:
             ),
             read_only=True,
         )
-        shown = [each for each in found.results if each.initiator.id != asked.actor.id]
-        if shown:
-            first, last = str(shown[0].interception_id), str(shown[-1].interception_id)
-            self._access.content_is_read(
-                asked.request,
-                asked.actor,
-                target=first if len(shown) == 1 else f"{len(shown)} interceptions",
-                users=[each.initiator.username for each in shown],
-                detail={
-                    "search": asked.text("q"),
-                    "q": asked.text("filter"),
-                    "first": first,
-                    "last": last,
-                },
-            )
+        self._access.list_is_read(
+            asked.request,
+            asked.actor,
+            [(each.interception_id, each.initiator) for each in found.results],
+            what="interceptions",
+            detail={"search": asked.text("q"), "q": asked.text("filter")},
+        )
         return found
 
 

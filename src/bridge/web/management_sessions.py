@@ -150,19 +150,13 @@ class SessionEndpoints:
             ),
             read_only=True,
         )
-        shown = [
-            each
-            for each in found.sessions
-            if each.initiator.id != asked.actor.id and each.last_prompt is not None
-        ]
-        if shown:
-            self._access.content_is_read(
-                asked.request,
-                asked.actor,
-                target=shown[0].id if len(shown) == 1 else f"{len(shown)} sessions",
-                users=[each.initiator.username for each in shown],
-                detail={"q": asked.text("q"), "first": shown[0].id, "last": shown[-1].id},
-            )
+        self._access.list_is_read(
+            asked.request,
+            asked.actor,
+            [(each.id, each.initiator) for each in found.sessions if each.last_prompt is not None],
+            what="sessions",
+            detail={"q": asked.text("q")},
+        )
         return found
 
     async def one(self, asked: Asked) -> SessionDetail:
