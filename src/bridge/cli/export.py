@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import click
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 
 from bridge.cli.administration import audit_reading, cutoff_of, examples, harmless_json
 from bridge.cli.resuming import resume_point
@@ -31,6 +33,8 @@ _PRIVATE = 0o600
 _PATH = "/export"
 _CONNECTIONS = 2
 """The database makes two pages at once."""
+_SYNC_BYTES = 64 << 20
+"""After so much the disk is told to take it, so that little is left in the end."""
 _AHEAD = 4
 """Pages in the making or in memory; must exceed _CONNECTIONS, so that none waits for the disk."""
 
@@ -142,6 +146,15 @@ class Writing:
         self._terminal = os.isatty(descriptor)
         self._bar: Any = None
 
+    @property
+    def regular(self) -> bool:
+        """Whether it is a file on a disk."""
+        return stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+
+    def sync(self) -> None:
+        """Have the disk take what has been written."""
+        os.fdatasync(self._descriptor)
+
     def heading(self) -> None:
         """Write what an export begins with, unless it goes on."""
         if self.after_id is None:
@@ -228,11 +241,24 @@ async def _direct(session: Session, export: Export, writing: Writing) -> None:
         statement_seconds=session.pool.statement_seconds,
     )
     pages = Pages(readers, export, ahead=_AHEAD)
+    syncing: Deferred[None] | None = None
+    written = 0
     try:
         writing.heading()
         while (page := await pages.next()) is not None:
-            writing.write(page.text.encode(), rows=page.rows)
+            data = page.text.encode()
+            writing.write(data, rows=page.rows)
+            written += len(data)
+            if writing.regular and written >= _SYNC_BYTES:
+                if syncing is not None:
+                    await syncing
+                syncing = deferToThreadPool(
+                    session.reactor, session.reactor.getThreadPool(), writing.sync
+                )
+                written = 0
     finally:
+        if syncing is not None:
+            await syncing
         await pages.close()
         await readers.close()
 

@@ -87,8 +87,11 @@ def _members(kind: type[msgspec.Struct], alias: str) -> list[str]:
             continue
         else:
             value = _EXPRESSIONS.get(name) or _json(f"{alias}.{name}", hints[name])
-        begin = "," if parts else "{{"
-        parts += [f"""'{begin}"{name}":'""", value]
+        key = f"""{"," if parts else "{{"}"{name}":"""
+        if hints[name] is UUID:  # nothing in it means anything
+            parts += [f"""'{key}"'""", f"{alias}.{name}", """'"'"""]
+        else:
+            parts += [f"'{key}'", value]
     return parts
 
 
