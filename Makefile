@@ -14,7 +14,7 @@
 # make bench-retention
 #             times retention and writer beside ten million interceptions (15 GB, 15 minutes)
 # make bench-store
-#             times the store on two million made-up interceptions (12 GB, an hour)
+#             times the store on two million made-up interceptions (12 GB)
 # make bench-peers
 #             installs other gateways into .bench/ and compares the bridge with them
 
