@@ -31,11 +31,11 @@ from bridge.web.management_export import within
 
 _PRIVATE = 0o600
 _PATH = "/export"
-_CONNECTIONS = 3
-"""The database makes so many pages at once; while one is handed over, two processors have work."""
+_CONNECTIONS = 2
+"""The database makes so many pages at once."""
 _SYNC_BYTES = 64 << 20
 """After so much the disk is told to take it, so that little is left in the end."""
-_AHEAD = 5
+_AHEAD = 4
 """Pages in the making or in memory; must exceed _CONNECTIONS, so that none waits for the disk."""
 
 
