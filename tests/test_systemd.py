@@ -89,16 +89,21 @@ class SystemdTests(BridgeTestCase):
 
         self.assertEqual(self.said(), [])
 
-    def test_the_unit_is_one(self) -> None:
+    def test_the_units_are_such(self) -> None:
         program = shutil.which("systemd-analyze")
         if program is None:
             self.skipTest("systemd is not installed")
         unit = self.temporary_directory() / "aibridge.service"
         text = UNIT.read_text().replace("/opt/aibridge/bin/twistd", "/bin/true")
         unit.write_text(text)
+        address = unit.with_suffix(".socket")
+        address.write_text(UNIT.with_suffix(".socket").read_text())
 
         done = subprocess.run(
-            [program, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+            [program, "verify", "--man=no", str(unit), str(address)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
         about_us = [line for line in done.stderr.splitlines() if "aibridge" in line]

@@ -23,7 +23,7 @@ from bridge.deferreds import limited, run_in_background
 from bridge.demo.process import DemoProcess
 from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
-from bridge.listening import close_port
+from bridge.listening import close_port, is_inherited
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
 from bridge.reload import Reloaded, reload
@@ -74,6 +74,7 @@ class Lifecycle:
         self._bringing_up: Deferred[object] | None = None
         self._stopping = False
         self._shut_out = True
+        self._inherited: list[IListeningPort] = []
         clock = bridge.reactor
         self._periodic = (
             Periodic(
@@ -255,6 +256,8 @@ class Lifecycle:
                 msg += "; stop what uses it, perhaps another bridge, or choose another address"
             raise StartFailed(msg)
         port: IListeningPort = found[0]
+        if is_inherited(description):
+            self._inherited.append(port)
         return port
 
     def _revoke(self) -> None:
@@ -275,7 +278,9 @@ class Lifecycle:
     async def _stop_listening(self, ports: Sequence[IListeningPort]) -> None:
         reactor = self._bridge.reactor
         for port in ports:
-            closing = close_port(port, reactor, shut_out=self._shut_out)
+            # Who comes to an inherited socket meanwhile waits there for our successor.
+            shut_out = self._shut_out and port not in self._inherited
+            closing = close_port(port, reactor, shut_out=shut_out)
             await _step("stop listening", closing, reactor)
 
     async def _drain(self) -> None:

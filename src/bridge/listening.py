@@ -15,6 +15,8 @@ from twisted.internet.interfaces import IListeningPort, IReadDescriptor
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+INHERITED_KINDS = ("systemd:", "fd:")
+"""Beginnings of descriptions of sockets that somebody else has opened, and keeps when we end."""
 HANDSHAKE_SECONDS = 0.1
 """For clients whose connection the kernel is just making; twice a long way round the world."""
 _TURNS = 6
@@ -35,6 +37,11 @@ _NO_SYN = (
 """Drops a TCP segment that begins a connection, and nothing else."""
 
 Instructions = tuple[tuple[int, int, int, int], ...]
+
+
+def is_inherited(description: str) -> bool:
+    """Return whether whoever started us has opened what an endpoint description names."""
+    return description.removeprefix("haproxy:").startswith(INHERITED_KINDS)
 
 
 async def close_port(port: IListeningPort, reactor: Any, *, shut_out: bool = True) -> None:

@@ -49,10 +49,15 @@ class AcceptanceCase(SynchronousTestCase):
         *,
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        socket_activated: bool = False,
     ) -> BridgeProcess:
         """Return a bridge, not started, that ends with the test."""
         bridge = BridgeProcess(
-            directory=self.new_directory(), settings=settings, environment=environment, flags=flags
+            directory=self.new_directory(),
+            settings=settings,
+            environment=environment,
+            flags=flags,
+            socket_activated=socket_activated,
         )
         self.addCleanup(bridge.close)
         return bridge

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
+from collections.abc import Callable
+from http.client import HTTPConnection
 
 from tests.acceptance.running import AcceptanceCase
-from tests.support.bridge_process import eventually
+from tests.acceptance.test_drain import ENDED_WELL
+from tests.support.bridge_process import BridgeProcess, eventually
 
 SECONDS = 30.0
 
@@ -48,3 +52,44 @@ class SystemdTests(AcceptanceCase):
         bridge.terminate()
         until("STOPPING=1")
         self.assertEqual(sum(each.startswith("STOPPING=1") for each in said), 1)
+
+
+class ActivatedTests(AcceptanceCase):
+    """Whoever connects while the bridge is not there waits for it, and is not refused."""
+
+    def check(self, workers: int, stop: Callable[[BridgeProcess], object]) -> None:
+        providers = [{"name": "demo", "type": "demo"}]
+        bridge = self.new_bridge(
+            {"workers": workers, "aibridge": {"providers": providers}}, socket_activated=True
+        )
+        bridge.start()
+        known = bridge.data_dir / "tokens.snapshot"
+        eventually(known.exists, seconds=SECONDS, what="what it starts with the next time")
+        for n in range(2):
+            stop(bridge)
+            waiting = [self.begin(bridge, f"nobody is there, {n}.{k}") for k in range(5)]
+            bridge.start()
+            answers = [each.getresponse() for each in waiting]
+            bodies = [each.read() for each in answers]
+            self.assertEqual([each.status for each in answers], [200] * 5, bodies)
+            for body in bodies:
+                self.assertIn(b"nobody is there", body)
+        self.assertIn(bridge.terminate(), ENDED_WELL)
+
+    def begin(self, bridge: BridgeProcess, prompt: str) -> HTTPConnection:
+        connection = HTTPConnection("127.0.0.1", bridge.port, timeout=SECONDS)
+        self.addCleanup(connection.close)
+        message = {"role": "user", "content": prompt}
+        body = json.dumps({"model": "demo-text", "max_tokens": 64, "messages": [message]})
+        headers = {"Authorization": f"Bearer {bridge.token()}", "Content-Type": "application/json"}
+        connection.request("POST", "/demo/v1/messages", body, headers)
+        return connection
+
+    def test_after_sigterm(self) -> None:
+        self.check(0, BridgeProcess.terminate)
+
+    def test_after_kill(self) -> None:
+        self.check(0, BridgeProcess.kill)
+
+    def test_with_workers_after_sigterm(self) -> None:
+        self.check(2, BridgeProcess.terminate)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+
+from twisted.internet.endpoints import _SystemdParser
+from twisted.python.systemd import ListenFDs
 
 from bridge.config.listening import Listener, is_loopback, listener_from
 from tests.support.cases import BridgeTestCase
@@ -84,6 +88,37 @@ class ListenerTests(BridgeTestCase):
         path.write_text("nonsense", "utf-8")
 
         self.assertIn("PEM", self.refusal(f"ssl:443:privateKey={path}"))
+
+
+class InheritedTests(BridgeTestCase):
+    """Sockets that somebody else has opened are looked at, where they are."""
+
+    def open(self, host: str) -> int:
+        opened = socket.create_server((host, 0))
+        self.addCleanup(opened.close)
+        return opened.fileno()
+
+    def listener(self, *descriptors: int, index: int = 0) -> Listener:
+        """Return what is read where systemd has handed over `descriptors`."""
+        names = tuple(f"socket {each}" for each in descriptors)
+        self.patch(_SystemdParser, "_sddaemon", ListenFDs(descriptors, names))
+        return listener_from(f"systemd:domain=INET:index={index}")
+
+    def test_for_this_machine_only(self) -> None:
+        self.assertTrue(self.listener(self.open("127.0.0.1")).local)
+
+    def test_for_all(self) -> None:
+        self.assertFalse(self.listener(self.open("0.0.0.0")).local)
+
+    def test_each_by_its_number(self) -> None:
+        both = (self.open("0.0.0.0"), self.open("127.0.0.1"))
+        self.assertFalse(self.listener(*both).local)
+        self.assertTrue(self.listener(*both, index=1).local)
+
+    def test_one_that_was_not_handed_over(self) -> None:
+        """As in `aibridge config check`: whoever has it looks at it."""
+        self.assertTrue(self.listener().local)
+        self.assertTrue(listener_from("systemd:domain=INET:index=x").local)
 
 
 class LoopbackTests(BridgeTestCase):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
+from twisted.internet.endpoints import _SystemdParser
+from twisted.python.systemd import ListenFDs
+
 from tests.config.support import ConfigCase
 
 REMOTE = "postgresql://bridge:pw@db.example/aibridge"
@@ -27,8 +32,11 @@ class ListeningTests(ConfigCase):
         self.assert_problem("listen: tcp6:2 can be reached", problems)
         self.assertEqual(len(problems), 1)
 
-    def test_a_socket_of_systemd_is_refused_because_nobody_knows(self) -> None:
-        """It may be open to anybody."""
+    def test_a_socket_of_systemd_is_looked_at(self) -> None:
+        """It is open to anybody."""
+        opened = socket.create_server(("0.0.0.0", 0))
+        self.addCleanup(opened.close)
+        self.patch(_SystemdParser, "_sddaemon", ListenFDs([opened.fileno()], ("aibridge",)))
         self.assert_problem(
             "listen: systemd:domain=INET:index=0 can be",
             self.problems("listen: systemd:domain=INET:index=0"),

@@ -32,7 +32,10 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
 
 
 class Run:
-    """What a scenario plays with; `close` leaves nothing behind outside the directory."""
+    """What a scenario plays with; `close` leaves nothing behind outside the directory.
+
+    The bridge's address is held open for it, as by systemd: see etc/aibridge.socket.
+    """
 
     def __init__(
         self,
@@ -300,6 +303,7 @@ class Run:
             directory=home,
             settings=self._settings,
             environment=environment,
+            socket_activated=True,
         )
         if tmpfs_bytes:
             self.journal.mkdir(parents=True, mode=0o700)

@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from bridge.store.errors import StoreError
 from tests.support.fakes import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
+_ACTIVATED = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=aibridge exec "$@" 3<&{0}'
 _POLL_SECONDS = 0.02
 _START_SECONDS = 150.0
 _STOP_SECONDS = 60.0
@@ -47,6 +49,7 @@ class BridgeProcess:
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        socket_activated: bool = False,
     ) -> None:
         """Write the configuration file; nothing runs yet.
 
@@ -56,10 +59,17 @@ class BridgeProcess:
                 a value None leaves the key out of the file.
             environment: added to a minimal one; nothing of this process' own gets through.
             flags: of `twistd aibridge`.
+            socket_activated: whether its address is opened here and handed over, as systemd does:
+                whoever connects while it is not running waits for it.
         """
         self.directory = directory
         self.data_dir = directory / "data"
-        self.port = unused_port()
+        self._socket: socket.socket | None = None
+        if socket_activated:
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+            self.port = self._socket.getsockname()[1]
+        else:
+            self.port = unused_port()
         self.operations_port = unused_port()
         self.config = directory / "bridge.yaml"
         self.environment = {
@@ -94,7 +104,9 @@ class BridgeProcess:
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Write the configuration file anew."""
         written = {
-            "listen": f"tcp:{self.port}:interface=127.0.0.1",
+            "listen": f"tcp:{self.port}:interface=127.0.0.1"
+            if self._socket is None
+            else "systemd:domain=INET:index=0",
             "operations_listen": f"tcp:{self.operations_port}:interface=127.0.0.1",
             "data_dir": str(self.data_dir),
             "log_human": "/dev/stderr",
@@ -111,16 +123,22 @@ class BridgeProcess:
         twistd = Path(sys.executable).parent / "twistd"
         began = time.monotonic()
         with self._output.open("ab") as output:
+            command = [
+                *(sys.executable, str(twistd), "-n", "--pidfile=", "aibridge"),
+                *("--config", str(self.config), *self.flags),
+            ]
+            handed_over: list[int] = []
+            if self._socket is not None:
+                handed_over.append(self._socket.fileno())
+                command = ["/bin/sh", "-c", _ACTIVATED.format(*handed_over), "sh", *command]
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, str(twistd), "-n", "--pidfile=", "aibridge"),
-                    *("--config", str(self.config), *self.flags),
-                ],
+                command,
                 cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                pass_fds=handed_over,
             )
         if until_ready:
             self.wait_until_ready(seconds=seconds)
@@ -155,6 +173,8 @@ class BridgeProcess:
 
     def close(self) -> None:
         """Leave nothing behind outside the directory, whatever happened before: for addCleanup."""
+        if self._socket is not None:
+            self._socket.close()
         if self.running:
             try:
                 self.terminate(seconds=20.0)

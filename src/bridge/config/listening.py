@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import socket
 from dataclasses import dataclass
 
 from OpenSSL import SSL, crypto
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import VerifyError
 
 _PIECE = re.compile(r"((?:\\.|[^:\\])*)(?::|$)", re.DOTALL)
 _LOCAL_KINDS = frozenset({"unix"})
 _TLS_KINDS = frozenset({"ssl", "tls", "le", "lets", "txsni"})
 _INHERITED_KINDS = frozenset({"systemd", "fd"})
-"""Their sockets were opened by somebody else: nobody can tell here who reaches them."""
+"""Their sockets were opened by somebody else, and can be looked at only where they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,9 @@ def listener_from(description: str) -> Listener:
         kind=kind,
         port=port,
         interface=interface,
-        local=kind in _LOCAL_KINDS or is_loopback(interface),
+        local=kind in _LOCAL_KINDS
+        or is_loopback(interface)
+        or (kind in _INHERITED_KINDS and _inherited_locally(":".join(pieces))),
         tls=kind in _TLS_KINDS,
     )
 
@@ -86,6 +90,22 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _inherited_locally(description: str) -> bool:
+    """Return whether an inherited socket is of this machine only.
+
+    Only the process that was given it can look; to all others (those of the command line, and the
+    workers) it is nothing to worry about.
+    """
+    try:
+        endpoint = serverFromString(None, description)
+        descriptor = endpoint.fileno if isinstance(endpoint, AdoptedStreamServerEndpoint) else -1
+        with socket.socket(fileno=os.dup(descriptor)) as inherited:
+            name = inherited.getsockname()
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return True  # nobody gave it to this process, or the description names none
+    return not isinstance(name, tuple) or is_loopback(name[0])
 
 
 def _pieces(description: str) -> list[str]:

@@ -15,6 +15,7 @@ from bridge.config.listening import Listener, is_loopback
 from bridge.config.settings import ProviderSettings, Value, problem
 from bridge.config.table import Option
 from bridge.domain.identity import Secret
+from bridge.listening import is_inherited
 
 Values = Mapping[Option[Any], Value[Any]]
 
@@ -72,10 +73,14 @@ def _unprotected_listening(values: Values, exposed: Sequence[Exposed]) -> Iterat
     listen = values[options.LISTEN]
     for each in exposed:
         if not each.listener.tls:
+            nearer = (
+                "have systemd listen on this machine only (ListenStream=127.0.0.1:4001)"
+                if is_inherited(each.description)
+                else "add interface=127.0.0.1, use an ssl: endpoint"
+            )
             sentence = (
-                f"{each.description} can be reached from other machines without TLS; add "
-                "interface=127.0.0.1, use an ssl: endpoint, set behind_proxy: true when a proxy "
-                f"in front speaks TLS, {_EVEN_SO}"
+                f"{each.description} can be reached from other machines without TLS; {nearer}, "
+                f"set behind_proxy: true when a proxy in front speaks TLS, {_EVEN_SO}"
             )
             yield problem(listen.path, sentence, listen.origin)
 

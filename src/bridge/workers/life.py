@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge.lifecycle import Lifecycle
+from bridge.listening import is_inherited
 from bridge.policy.shared_limits import SharedLimits, Total
 from bridge.workers.handing import Receiving, Sharing
 from bridge.workers.messages import Hello
@@ -38,9 +39,10 @@ class WorkerLifecycle(Lifecycle):
         bridge.site.counted = self._count
         for each in self._hello.addresses:
             adopting = Adopting(bridge.reactor, fd=each.fd, family=each.family)
-            self._ports.append(
-                self._listen("listen", as_adopted(each.description), bridge.site, adopting)
-            )
+            port = self._listen("listen", as_adopted(each.description), bridge.site, adopting)
+            self._ports.append(port)
+            if is_inherited(each.description):
+                self._inherited.append(port)
             os.close(each.fd)
         apart = zip(self._hello.addresses, self._ports, strict=True)
         groups = [getattr(port, "socket") for each, port in apart if each.apart]  # noqa: B009

@@ -20,12 +20,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from bridge.listening import let_nobody_in, take_turns
+from bridge.listening import is_inherited, let_nobody_in, take_turns
 from bridge.policy.shared_limits import SharedLimits, Total
 
 BACKLOG = 1024
 """Connections that wait for a worker, also for the successor of one that died."""
-_INHERITED_KINDS = ("systemd:", "fd:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,8 @@ class Opened:
     """The n-th is the n-th worker's; it may be the same for all."""
     port: Any = None
     """What Twisted keeps of a UNIX socket, whose file it removes at the end."""
+    inherited: bool = False
+    """Whether whoever started us goes on with it when we end."""
 
     @property
     def apart(self) -> bool:
@@ -52,9 +53,10 @@ class Opened:
         return self.port.getHost() if self.port is not None else first.getsockname()
 
     def refuse(self) -> None:
-        """Let nobody new in."""
-        for each in self.sockets:
-            let_nobody_in(each)
+        """Let nobody new in; who comes to an inherited socket waits there for our successor."""
+        if not self.inherited:
+            for each in self.sockets:
+                let_nobody_in(each)
 
     def close(self) -> None:
         """Let go; the workers that still have it close it last."""
@@ -120,7 +122,7 @@ class Opening:
         """Have all accept on a socket that somebody else has opened."""
         inherited = socket.fromfd(fd, family, socket.SOCK_STREAM)
         inherited.setblocking(False)
-        return Opened(sockets=[inherited] * self._processes)
+        return Opened(sockets=[inherited] * self._processes, inherited=True)
 
 
 class Adopting:
@@ -165,9 +167,9 @@ class _UnixPort(unix.Port):
 
 def as_adopted(description: str) -> str:
     """Return a description that a worker can read: what the parent inherited, it does not find."""
-    wrapped = "haproxy:" if description.startswith("haproxy:") else ""
-    bare = description.removeprefix("haproxy:")
-    return f"{wrapped}tcp:0" if bare.startswith(_INHERITED_KINDS) else description
+    if not is_inherited(description):
+        return description
+    return "haproxy:tcp:0" if description.startswith("haproxy:") else "tcp:0"
 
 
 class Choice:
