@@ -58,6 +58,7 @@ class Redaction:
         self._secrets = secrets
         self._held: tuple[str, ...] = ()
         self._held_before: tuple[str, ...] = ()
+        self._known: tuple[str, ...] = ()
 
     def hold(self, values: Iterable[str]) -> None:
         """Look for these credentials too, and for those that were given the last time.
@@ -66,22 +67,23 @@ class Redaction:
         """
         self._held_before = self._held
         self._held = tuple({value for value in values if len(value) >= SHORTEST_VALUE})
+        self._known = (*self._held, *self._held_before)
 
     def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:
         """Return `record` without secrets, and how many there were."""
+        values = (*self._known, *own) if own else self._known
+        said: list[tuple[str, object]] = []
+        texts: list[str] = []
+        flat = True
+        for name in _FIELDS.get(type(record), ()):
+            value = getattr(record, name)
+            if value:
+                said.append((name, value))
+                flat = flat and _adds_texts(texts, name, value)
+        if flat and not (texts and self._secrets.may_be_in(texts, values)):
+            return record, 0
         changed: dict[str, object] = {}
         count = 0
-        values = (*self._held, *self._held_before, *own)
-        said = [
-            (name, value)
-            for name in _FIELDS.get(type(record), ())
-            if (value := getattr(record, name))
-        ]
-        texts: list[str] = []
-        if all(_adds_texts(texts, name, value) for name, value in said) and not (
-            texts and self._secrets.may_be_in(texts, values)
-        ):
-            return record, 0
         for name, value in said:
             kept, found = self._kept(name, value, values)
             if found:

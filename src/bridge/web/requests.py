@@ -52,7 +52,7 @@ class Upstream:
 
         In an `encoded` body no other model can be named, so who calls it otherwise is left out.
         """
-        if route.api is None:
+        if route.api is None or not self.fallbacks:
             return (self.place,)
         standing_in = (
             each
@@ -174,6 +174,12 @@ def _staying(
     return removed | staying | told | (SCOPE if scope else _NO_NAMES)
 
 
+@lru_cache(maxsize=1024)
+def _without_keys(text: str) -> str:
+    """Return `redacted_text` of what clients say again and again: models, programs, sessions."""
+    return redacted_text(text)
+
+
 def interception_of(
     *,
     identifier: UUID,
@@ -203,11 +209,11 @@ def interception_of(
         api=route.api,
         method=head.method.decode("latin-1"),
         route=route.pattern,
-        model=redacted_text(summary.model[:_MAX_MODEL]),
+        model=_without_keys(summary.model[:_MAX_MODEL]),
         streaming=summary.streaming,
         client=client,
-        client_session_id=redacted_text(session) if session is not None else None,
-        user_agent=redacted_text(user_agent[:_MAX_USER_AGENT]),
+        client_session_id=_without_keys(session) if session is not None else None,
+        user_agent=_without_keys(user_agent[:_MAX_USER_AGENT]),
         correlating_tool_call_id=summary.correlating_tool_call_id,
         tool_results=summary.tool_results,
         metadata={name: redacted_text(value) for name, value in agent.items()},
