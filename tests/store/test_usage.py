@@ -151,6 +151,25 @@ class Groups(UsageTestCase):
         self.assertEqual((cut.truncated, cut.total.interceptions), (True, 3))
         self.assertEqual((whole.truncated, len(whole.results)), (False, 3))
 
+    async def test_a_cut_off_answer_by_day_is_the_beginning_of_the_whole_with_all_in_its_total(
+        self,
+    ) -> None:
+        for days in (0, 1, 2, 5, 9):
+            for model in range(1 + days % 3):
+                await self.one(START + timedelta(days=days), model=f"m{model}")
+        by = (Dimension.DAY, Dimension.MODEL)
+        whole = await self.usage(*by)
+
+        cut = [await self.usage(*by, limit=limit) for limit in range(1, 10)]
+        later = await self.usage(*by, first=(START + timedelta(days=3)).date(), limit=2)
+
+        self.assertEqual((len(whole.results), whole.truncated), (10, False))
+        self.assertEqual([each.results for each in cut], [whole.results[:n] for n in range(1, 10)])
+        self.assertEqual({each.truncated for each in cut}, {True})
+        self.assertEqual({each.total for each in cut}, {whole.total})
+        self.assertEqual(later.results, whole.results[6:8])
+        self.assertEqual(later.total.interceptions, 4)
+
     async def test_hostile_names_are_values_and_nothing_else(self) -> None:
         name = "'); DROP TABLE aibridge_usage_daily; --%s"
         await self.one(model=name, provider_name=name, client=name)

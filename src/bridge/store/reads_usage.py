@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -17,9 +17,9 @@ from msgspec import UNSET, UnsetType
 from bridge.domain.errors import Validation
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter
-from bridge.store.partitions import day_literal, uuid_array
+from bridge.store.partitions import day_literal, stored_days, uuid_array
 from bridge.store.reads_json import Initiator
-from bridge.store.rows import Row, many
+from bridge.store.rows import Row, many, none, one
 from bridge.store.usage import BUCKETS, UPPER_BOUNDS_MS
 
 DEFAULT_LIMIT = 1000
@@ -31,20 +31,25 @@ _SUMMED = (
     "cache_read_input_tokens", "cache_write_input_tokens", "bytes_in", "bytes_out",
 )  # fmt: skip
 _TIMED = ("duration", "ttfb")
-_SUMS = ", ".join(
-    f"coalesce(sum(u.{name}), 0)::bigint"
-    for name in (
-        *_SUMMED,
-        *(f"{what}_{name}" for what in _TIMED for name in ("ms", *BUCKETS)),
-    )
+_COLUMNS = (*_SUMMED, *(f"{what}_{name}" for what in _TIMED for name in ("ms", *BUCKETS)))
+_COUNT_OF_SUMS = len(_COLUMNS)
+_SUMS = ", ".join(f"coalesce(sum(u.{name}), 0)::bigint" for name in _COLUMNS)
+# Of groups the planner expects far too many: it would sort all rows by them, or read them all in
+# the order of an index. `OFFSET 0` keeps the order of the groups from them.
+_SNAPSHOT = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL jit = off;"
+    "SET LOCAL enable_sort = off; SET LOCAL enable_indexscan = off"
 )
-# The sum of everything comes first, and is never cut off.
-_USAGE = """
-SELECT {shown}, {sums}
-FROM aibridge_usage_daily u
-WHERE u.day BETWEEN {first} AND {last} AND {conditions}
-GROUP BY GROUPING SETS (({by}), ())
-ORDER BY GROUPING({by}) DESC, {by}
+_GROUPS = """
+SELECT *
+FROM (
+    SELECT {shown}, {sums}
+    FROM aibridge_usage_daily u
+    WHERE u.day BETWEEN {first} AND {last} AND {conditions}
+    GROUP BY {by}
+    OFFSET 0
+) g
+ORDER BY {order}
 LIMIT %(limit)s
 """
 _TOTAL = """
@@ -52,6 +57,8 @@ SELECT {sums}
 FROM aibridge_usage_daily u
 WHERE u.day BETWEEN {first} AND {last} AND {conditions}
 """
+_TIMES_MORE = 4
+"""On so many times more days groups are looked for when there were none on those before."""
 
 
 class Dimension(StrEnum):
@@ -149,7 +156,7 @@ async def read_usage(
     """Return usage, summed up.
 
     Args:
-        cursor: of a read-only transaction.
+        cursor: of a read-only transaction in which nothing but usage was asked yet.
         wanted: whose and of what; see `check`.
         by: what to tell apart, in this order; nothing gives the total only.
         first: the first day; None for the first that is kept.
@@ -163,6 +170,8 @@ async def read_usage(
         StoreUnavailable: not now.
     """
     check(wanted)
+    if by:
+        await none(cursor, _SNAPSHOT)
     where = _Where()
     if visible_to is not None:
         where.add("u.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
@@ -177,27 +186,74 @@ async def read_usage(
             where.add(f"u.{name} = %({name})s", name, value)
     begin = max([day for day in (first, cutoff.date() if cutoff else None) if day is not None],
                 default=date.min)  # fmt: skip
-    members = {
-        "sums": _SUMS,
-        "first": day_literal(begin),
-        "last": day_literal(last or date.max),
-        "conditions": " AND ".join(where.conditions),
-    }
+    span = (begin, last or date.max)
+    conditions = " AND ".join(where.conditions)
     if not by:
-        ((*sums,),) = await many(cursor, _TOTAL.format(**members), where.params)
-        return Usage(total=Sums(**_sums(sums)), results=())
+        return Usage(total=await _total(cursor, span, conditions, where.params), results=())
+    if by[0] is Dimension.DAY:
+        rows = await _from_day_to_day(cursor, span, by, conditions, where.params, limit + 1)
+    else:
+        sql = _groups(by, span, conditions)
+        rows = await many(cursor, sql, {**where.params, "limit": limit + 1})
+    groups = [(row[:-_COUNT_OF_SUMS], row[-_COUNT_OF_SUMS:]) for row in rows]
+    truncated = len(groups) > limit
+    if truncated:
+        total = await _total(cursor, span, conditions, where.params)
+    else:
+        sums = [sum(column) for column in zip(*(values for _, values in groups), strict=True)]
+        total = Sums(**_sums(sums or [0] * _COUNT_OF_SUMS))
+    results = [UsageRow(**_group(by, key), **_sums(values)) for key, values in groups[:limit]]
+    return Usage(total=total, results=tuple(results), truncated=truncated)
+
+
+async def _total(
+    cursor: Cursor, span: tuple[date, date], conditions: str, params: Mapping[str, object]
+) -> Sums:
+    """Return the sums of everything between two days."""
+    first, last = (day_literal(day) for day in span)
+    sql = _TOTAL.format(sums=_SUMS, first=first, last=last, conditions=conditions)
+    return Sums(**_sums(await one(cursor, sql, params)))
+
+
+def _groups(by: Sequence[Dimension], span: tuple[date, date], conditions: str) -> str:
+    """Return the statement of the groups between two days: what they are by, then their sums."""
     shown = [each.column for each in by]
     if Dimension.INITIATOR in by:
         shown.append("max(u.username)")
-    columns = ", ".join(each.column for each in by)
-    sql = _USAGE.format(shown=", ".join(shown), by=columns, **members)
-    rows = await many(cursor, sql, {**where.params, "limit": limit + 2})
-    total, *groups = [(row[: len(shown)], _sums(row[len(shown) :])) for row in rows]
-    return Usage(
-        total=Sums(**total[1]),
-        results=tuple(UsageRow(**_group(by, key), **sums) for key, sums in groups[:limit]),
-        truncated=len(groups) > limit,
+    first, last = (day_literal(day) for day in span)
+    return _GROUPS.format(
+        shown=", ".join(shown),
+        sums=_SUMS,
+        by=", ".join(each.column for each in by),
+        order=", ".join(str(place + 1) for place in range(len(by))),
+        first=first,
+        last=last,
+        conditions=conditions,
     )
+
+
+async def _from_day_to_day(
+    cursor: Cursor,
+    span: tuple[date, date],
+    by: Sequence[Dimension],
+    conditions: str,
+    params: Mapping[str, object],
+    limit: int,
+) -> list[Row]:
+    """Return the first groups where they begin with the day, without looking at all days.
+
+    On how many days they are is guessed from those before.
+    """
+    days = [day for day in reversed(await stored_days(cursor)) if span[0] <= day <= span[1]]
+    rows: list[Row] = []
+    done, length = 0, 1
+    while done < len(days) and len(rows) < limit:
+        piece = days[done : done + length]
+        sql = _groups(by, (piece[0], piece[-1]), conditions)
+        rows += await many(cursor, sql, {**params, "limit": limit - len(rows)})
+        done += len(piece)
+        length = (limit - len(rows)) * done // len(rows) + 1 if rows else _TIMES_MORE * length
+    return rows
 
 
 def check(wanted: Filter) -> None:
