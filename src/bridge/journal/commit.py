@@ -143,7 +143,6 @@ class GroupCommit:
         """Begin to commit; what is asked for meanwhile is seen to by the same run."""
         if self._idle is not None:
             return
-        self._disarm()
         self._idle = Deferred()
 
         def over(result: object) -> None:
@@ -262,8 +261,9 @@ class GroupCommit:
             self._timer = self._reactor.callLater(seconds, self._due)
 
     def _due(self) -> None:
+        # Set by a write that was forced to disk long ago, perhaps: then it is early, or for nothing.
         self._timer = None
-        if self.problem is None:
+        if self._dirty and self.problem is None:
             self._begin()
 
     def _disarm(self) -> None:

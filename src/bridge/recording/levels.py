@@ -26,19 +26,25 @@ class LevelsInForce:
     def __init__(self, rules: LevelRules) -> None:
         """Apply `rules`."""
         self._rules = rules
+        self._found: dict[tuple[str, frozenset[Role]], Levels] = {}
 
     def apply(self, rules: LevelRules) -> None:
         """Apply other rules from now on."""
         self._rules = rules
+        self._found.clear()
 
     def of(self, interception: Interception) -> Levels:
         """Return what is recorded of `interception`."""
+        asked = (interception.provider_name, interception.actor.roles)
+        found = self._found.get(asked)
+        if found is None:  # of both there are few
+            found = self._found[asked] = self._strictest(*asked)
+        return found
+
+    def _strictest(self, provider_name: str, roles: frozenset[Role]) -> Levels:
         rules = self._rules
         said = [rules.everywhere]
-        if (at_provider := rules.by_provider.get(interception.provider_name)) is not None:
+        if (at_provider := rules.by_provider.get(provider_name)) is not None:
             said.append(at_provider)
-        if rules.by_role:
-            said += [
-                rules.by_role[role] for role in interception.actor.roles & rules.by_role.keys()
-            ]
-        return strictest(said) if len(said) > 1 else said[0]
+        said += [rules.by_role[role] for role in roles & rules.by_role.keys()]
+        return strictest(said)

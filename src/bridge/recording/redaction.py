@@ -131,7 +131,7 @@ def _adds_texts(texts: list[str], name: str, value: object) -> bool:
     if isinstance(value, str):
         texts.append(value)
         return name not in _JSON
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     for key, item in value.items():
         if isinstance(item, str):
