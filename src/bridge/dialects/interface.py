@@ -72,7 +72,7 @@ class Reader(Protocol):
         """Return whether bytes that begin with an event are sure to complete nothing that counts.
 
         That is the answer's end, a tool call or a thought: what is recorded of them has to be
-        written down before the client sees them. Called for every chunk: no decoding here.
+        written down before the client sees them. No decoding here: the client waits.
         """
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:

@@ -98,7 +98,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     passage: Passage | None
     """What they go through; None for as they came."""
     looked_at_later: Look = never_last
-    """Says of which bytes it is enough that `look` sees them after the client."""
+    """Says of the first bytes whether it is enough that `look` sees them after the client."""
 
     @classmethod
     def as_it_comes(

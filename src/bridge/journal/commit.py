@@ -261,7 +261,7 @@ class GroupCommit:
             self._timer = self._reactor.callLater(seconds, self._due)
 
     def _due(self) -> None:
-        # Set by a write that was forced to disk long ago, perhaps: then it is early, or for nothing.
+        # Perhaps set by a write that is on disk long since: then it is early, or for nothing.
         self._timer = None
         if self._dirty and self.problem is None:
             self._begin()

@@ -109,7 +109,7 @@ class Relay(TwistedProtocol):
             downstream: an answer whose head has been sent.
             length: the announced length of the body, if any.
             look: sees each chunk before it is written; returns whether it ends the answer.
-            looked_at_later: says of which chunks it is enough to see them after that.
+            looked_at_later: says of the first chunk whether it is enough to see it after that.
             ending: called once, before the last bytes are written; they wait for its Deferred.
             between: returns whole events of ours that may be written now, or b"".
             clock: for the limits.
@@ -204,12 +204,12 @@ class Relay(TwistedProtocol):
                 self._drain.data(data)
             return
         self._last_byte = self._clock.seconds()
-        if self.first_byte_at is None:
-            self.first_byte_at = self._last_byte
         self.bytes_from_upstream += len(data)
         self._sha256.update(data)
         whole = self.bytes_from_upstream == self._length
-        later = self._held is None and not whole and self._looked_at_later(data)
+        later = self.first_byte_at is None and not whole and self._looked_at_later(data)
+        if self.first_byte_at is None:
+            self.first_byte_at = self._last_byte
         came, last = data, not later and self._look(data)
         if self._passage is not None:
             data = self._compared(data, self._passage.feed(data))

@@ -38,8 +38,6 @@ _MAX_OPEN = 1024
 _DELTA = b"event: content_block_delta\n"
 _TEXT_DELTA = b'"type":"text_delta"'
 _TEXT_DELTA_SPACED = b'"type": "text_delta"'
-_TELLING = (b"message_stop", b"error", b"tool", b"thinking")
-"""One of them stands in every event that ends an answer, or begins what is recorded of one."""
 _LOOK = 160
 # An index has few digits: the delta's type stands before this, or the event is read in full.
 
@@ -91,8 +89,17 @@ class MessagesReader:
         )
 
     def completes_nothing(self, chunk: bytes) -> bool:
-        """Return whether `chunk` is sure to hold text, counts and beginnings only."""
-        return not self._open and not any(each in chunk for each in _TELLING)
+        """Return whether `chunk` is sure to hold text, counts and beginnings only.
+
+        One of these words stands in every event that ends an answer, or begins what is recorded.
+        """
+        return not (
+            self._open
+            or b"message_stop" in chunk
+            or b"error" in chunk
+            or b"tool" in chunk
+            or b"thinking" in chunk
+        )
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event; return what it completed.
