@@ -15,6 +15,7 @@ TYPES = {
     errors.Unauthenticated: "authentication_error",
     errors.Forbidden: "permission_error",
     errors.NotFound: "not_found_error",
+    errors.Conflict: "invalid_request_error",
     errors.PayloadTooLarge: "request_too_large",
     errors.UpgradeRefused: "invalid_request_error",
     errors.RateLimited: "rate_limit_error",

@@ -17,6 +17,7 @@ _TYPES = {
     "unauthenticated": "authentication_error",
     "forbidden": "permission_error",
     "not_found": "not_found_error",
+    "conflict": "invalid_request_error",
     "too_large": "request_too_large",
     "upgrade_refused": "invalid_request_error",
     "rate_limited": "rate_limit_error",
