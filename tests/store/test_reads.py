@@ -13,7 +13,9 @@ from bridge.domain.records import InterceptionStarted, Record
 from bridge.store.filters import Filter, parse
 from bridge.store.reads import list_interceptions, read_interception
 from bridge.store.reads_json import InterceptionList, InterceptionWithLegs
+from bridge.store.sessions import follow as follow_sessions
 from bridge.store.writes import write_batch
+from tests.store.followed import follow_everything
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
 
@@ -174,6 +176,41 @@ class Lists(ReadsTestCase):
         page = await self.listed(limit=1)
 
         self.assertEqual((page.count, page.count_capped), (10_000, True))
+
+    async def test_a_users_interceptions_of_old_days_are_counted_by_their_sums(self) -> None:
+        for days in (0, 1, 2, 3):
+            await self.ended(START - timedelta(days=days))
+        await self.ended(START - timedelta(days=2), initiator_id=BOB, username="bob")
+        await follow_everything(self.pool)
+        # So that it can be told what is counted.
+        await self.fetch(
+            "UPDATE aibridge_usage_daily SET interceptions = interceptions * 10 RETURNING 1"
+        )
+        mine = f"initiator:{ALICE}"
+
+        self.assertEqual((await self.listed(mine)).count, 1 + 1 + 10 + 10)
+        self.assertEqual((await self.listed(visible_to=BOB)).count, 10)
+        self.assertEqual((await self.listed(f"{mine} model:other")).count, 0)
+        # What sums know nothing of, and what is partly over its time, is looked at.
+        self.assertEqual((await self.listed(f"{mine} status:completed")).count, 4)
+        cutoff = START - timedelta(days=3)
+        self.assertEqual((await self.listed(mine, cutoff=cutoff)).count, 1 + 1 + 10 + 1)
+        self.assertEqual((await self.listed()).count, 5)
+
+    async def test_a_day_whose_sums_are_behind_is_counted_by_its_rows(self) -> None:
+        for days in (0, 1, 2, 3):
+            await self.ended(START - timedelta(days=days))
+        await follow_everything(self.pool)
+        mine = f"initiator:{ALICE}"
+
+        await self.ended(START - timedelta(days=3, seconds=-1))
+        of_rows = await self.listed(mine)
+        await self.pool.transaction(follow_sessions)
+        between = await self.listed(mine)
+        await follow_everything(self.pool)
+        of_sums = await self.listed(mine)
+
+        self.assertEqual([each.count for each in (of_rows, between, of_sums)], [5, 5, 5])
 
 
 class Single(ReadsTestCase):

@@ -30,6 +30,7 @@ from bridge.store.reads_json import (
     interception_columns,
     interception_from,
 )
+from bridge.store.reads_usage import count_summed_up, problems
 from bridge.store.rows import Row, many, maybe, one
 
 DEFAULT_LIMIT = 100
@@ -54,7 +55,7 @@ _COUNT = """
 SELECT count(*)
 FROM (
     SELECT FROM aibridge_interceptions i
-    WHERE i.day BETWEEN {first} AND {last} AND {conditions}
+    WHERE i.day IN ({days}) AND {conditions}
     LIMIT %(limit)s
 ) counted
 """
@@ -118,12 +119,13 @@ async def list_interceptions(
     if where is None:
         return InterceptionList(count=0, results=())
     days = days_of(await stored_days(cursor), wanted, cutoff)
-    count = await _count(cursor, where, days)
+    count = await _count_all(cursor, wanted, where, days, visible_to, cutoff)
     if after_id is not None:
         where.add("i.id < %(after_id)s::uuid", "after_id", str(after_id))
         days = [day for day in days if day <= day_of(after_id)]
     found: list[Row] = []
-    for first, last in _spans(days):
+    for piece in _pieces(days):
+        first, last = day_literal(piece[-1]), day_literal(piece[0])
         sql = _LIST.format(first=first, last=last, conditions=where.sql)
         found += await many(cursor, sql, {**where.params, "limit": limit - len(found)})
         if len(found) >= limit:
@@ -235,21 +237,45 @@ def days_of(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> 
     ]
 
 
-def _spans(days: Sequence[date]) -> Iterator[tuple[str, str]]:
-    """Yield the first and last day of ever longer pieces of `days`, as literals."""
+def _pieces(days: Sequence[date]) -> Iterator[Sequence[date]]:
+    """Yield ever longer pieces of `days`."""
     begin, length = 0, _FIRST_DAYS
     while begin < len(days):
-        piece = days[begin : begin + length]
-        yield day_literal(piece[-1]), day_literal(piece[0])
+        yield days[begin : begin + length]
         begin += length
         length *= _TIMES_MORE
+
+
+async def _count_all(
+    cursor: Cursor,
+    wanted: Filter,
+    where: Conditions,
+    days: Sequence[date],
+    visible_to: UUID | None,
+    cutoff: datetime | None,
+) -> int:
+    """Count up to MAX_COUNT + 1 or a little more, of a user from the sums of all but new days.
+
+    A user's rows of one day lie far apart, and each would have to be looked at.
+    """
+    somebodys = (visible_to, wanted.initiator_id, wanted.initiator_name) != (None, None, None)
+    if not somebodys or problems(wanted):
+        return await _count(cursor, where, days)
+    old = [day for day in days[_FIRST_DAYS:] if cutoff is None or day > cutoff.date()]
+    count, changed = await count_summed_up(cursor, wanted, days=old, visible_to=visible_to)
+    if count > MAX_COUNT:
+        return count
+    known = set(old) - set(changed)
+    rest = [day for day in days if day not in known]
+    return count + await _count(cursor, where, rest)
 
 
 async def _count(cursor: Cursor, where: Conditions, days: Sequence[date]) -> int:
     """Count up to MAX_COUNT + 1."""
     count = 0
-    for first, last in _spans(days):
-        sql = _COUNT.format(first=first, last=last, conditions=where.sql)
+    for piece in _pieces(days):
+        listed = ", ".join(day_literal(day) for day in piece)
+        sql = _COUNT.format(days=listed, conditions=where.sql)
         limit = MAX_COUNT + 1 - count
         (more,) = await one(cursor, sql, {**where.params, "limit": limit})
         count += more

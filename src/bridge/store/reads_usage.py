@@ -57,6 +57,16 @@ SELECT {sums}
 FROM aibridge_usage_daily u
 WHERE u.day BETWEEN {first} AND {last} AND {conditions}
 """
+_COUNTED = """
+SELECT coalesce(sum(u.interceptions), 0)::bigint
+FROM aibridge_usage_daily u
+WHERE u.day IN ({days}) AND {conditions}
+"""
+_CHANGED = """
+SELECT DISTINCT day FROM aibridge_session_marks
+UNION
+SELECT DISTINCT day FROM aibridge_usage_marks
+"""
 _TIMES_MORE = 4
 """On so many times more days groups are looked for when there were none on those before."""
 
@@ -172,18 +182,7 @@ async def read_usage(
     check(wanted)
     if by:
         await none(cursor, _SNAPSHOT)
-    where = _Where()
-    if visible_to is not None:
-        where.add("u.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
-    if wanted.initiator_id is not None:
-        where.add("u.initiator_id = %(initiator)s::uuid", "initiator", str(wanted.initiator_id))
-    if wanted.initiator_name is not None:
-        ids = [row[0] for row in await many(cursor, _IDS_OF_NAME, (wanted.initiator_name,))]
-        where.add("u.initiator_id = ANY(%(named)s::uuid[])", "named", uuid_array(ids))
-    for name in ("provider", "provider_name", "model", "client"):
-        value = getattr(wanted, name)
-        if value is not None:
-            where.add(f"u.{name} = %({name})s", name, value)
+    where = await _where(cursor, wanted, visible_to)
     begin = max([day for day in (first, cutoff.date() if cutoff else None) if day is not None],
                 default=date.min)  # fmt: skip
     span = (begin, last or date.max)
@@ -204,6 +203,48 @@ async def read_usage(
         total = Sums(**_sums(sums or [0] * _COUNT_OF_SUMS))
     results = [UsageRow(**_group(by, key), **_sums(values)) for key, values in groups[:limit]]
     return Usage(total=total, results=tuple(results), truncated=truncated)
+
+
+async def count_summed_up(
+    cursor: Cursor, wanted: Filter, *, days: Sequence[date], visible_to: UUID | None
+) -> tuple[int, Sequence[date]]:
+    """Return how many interceptions there are on those of the days whose sums are up to date.
+
+    Args:
+        cursor: of a read-only transaction.
+        wanted: whose and of what; see `problems`.
+        days: which; they are stored.
+        visible_to: whose may be seen; None for everybody's.
+
+    Returns:
+        The number, and the days that are not in it.
+    """
+    changed = {day for (day,) in await many(cursor, _CHANGED)}
+    settled = [day for day in days if day not in changed]
+    if not settled:
+        return 0, days
+    where = await _where(cursor, wanted, visible_to)
+    listed = ", ".join(day_literal(day) for day in settled)
+    sql = _COUNTED.format(days=listed, conditions=" AND ".join(where.conditions))
+    (count,) = await one(cursor, sql, where.params)
+    return count, [day for day in days if day in changed]
+
+
+async def _where(cursor: Cursor, wanted: Filter, visible_to: UUID | None) -> _Where:
+    """Return the conditions on `aibridge_usage_daily u`."""
+    where = _Where()
+    if visible_to is not None:
+        where.add("u.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
+    if wanted.initiator_id is not None:
+        where.add("u.initiator_id = %(initiator)s::uuid", "initiator", str(wanted.initiator_id))
+    if wanted.initiator_name is not None:
+        ids = [row[0] for row in await many(cursor, _IDS_OF_NAME, (wanted.initiator_name,))]
+        where.add("u.initiator_id = ANY(%(named)s::uuid[])", "named", uuid_array(ids))
+    for name in ("provider", "provider_name", "model", "client"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.add(f"u.{name} = %({name})s", name, value)
+    return where
 
 
 async def _total(
@@ -262,21 +303,27 @@ def check(wanted: Filter) -> None:
     Raises:
         InvalidFilter: with all of it.
     """
+    found = problems(wanted)
+    if found:
+        raise InvalidFilter(found)
+
+
+def problems(wanted: Filter) -> tuple[Validation, ...]:
+    """Return what is wanted that usage is not kept by."""
     reason = "usage is not kept by it"
-    problems = [
+    found = [
         Validation(field=name, detail=reason)
         for name in ("session_id", "status")
         if getattr(wanted, name) is not None
     ]
-    problems += [
+    found += [
         Validation(field=name, detail="usage is kept by day: give from and to")
         for name in ("started_after", "started_before", "ended_after")
         if getattr(wanted, name) is not None
     ]
     if wanted.kind != Filter().kind:
-        problems.append(Validation(field="kind", detail=reason))
-    if problems:
-        raise InvalidFilter(tuple(problems))
+        found.append(Validation(field="kind", detail=reason))
+    return tuple(found)
 
 
 def percentile(up_to: Sequence[int], share: float) -> int | None:
