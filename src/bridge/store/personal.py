@@ -20,7 +20,8 @@ SELECT to_jsonb(t) - 'digest' FROM api_tokens t WHERE t.user_id = %s::uuid
 ORDER BY t.created_at, t.id
 """
 _SESSIONS = """
-SELECT to_jsonb(s) - 'terms' - 'span' FROM aibridge_sessions s WHERE s.initiator_id = %s::uuid
+SELECT to_jsonb(s) - 'terms' - 'span' - 'outline'
+FROM aibridge_sessions s WHERE s.initiator_id = %s::uuid
 ORDER BY s.started_at, s.session_id
 """
 _HOLDS = "SELECT to_jsonb(h) FROM aibridge_holds h WHERE h.user_id = %s::uuid ORDER BY h.id"

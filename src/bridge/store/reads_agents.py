@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bridge.store.connection import Cursor
-from bridge.store.rows import many
+from bridge.store.rows import Row, many
 from bridge.store.sessions_json import Agent
 
 MAX_AGENTS = 1000
@@ -40,15 +41,24 @@ class _Found:
     depth: int = 0
 
 
-async def agent_tree(cursor: Cursor, rows: str, params: Mapping[str, object]) -> Agent:
-    """Return the main agent, with those below it; MAX_AGENTS in all.
+async def read_agents(cursor: Cursor, rows: str, params: Mapping[str, object]) -> list[Row]:
+    """Return the agents of a session, MAX_AGENTS at most, for `agent_tree`.
 
     Args:
         cursor: of a read-only transaction.
         rows: SQL from FROM on: interceptions `i` of one session.
         params: its parameters.
     """
-    found = await many(cursor, _AGENTS.format(rows=rows), {**params, "limit": MAX_AGENTS})
+    return await many(cursor, _AGENTS.format(rows=rows), {**params, "limit": MAX_AGENTS})
+
+
+def agent_tree(found: Sequence[Sequence[Any]]) -> Agent:
+    """Return the main agent, with those below it.
+
+    Args:
+        found: id, parent's id, kind, models, number of interceptions, start and end of each, in the
+            order of their starts.
+    """
     agents: dict[str | None, _Found] = {None: _Found(None)}
     for row in found:
         agents[row[0]] = _Found(*row)

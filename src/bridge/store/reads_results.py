@@ -22,8 +22,8 @@ from bridge.store.sessions_json import CallResult
 
 _MOST_OF_A_CALL = 50
 # Upstreams that number their calls in every answer anew make many results of one id.
-_LOOKED_FOR = timedelta(days=7)
-"""How long after a call its result is looked for where the session's end is not known."""
+LOOKED_FOR = timedelta(days=7)
+"""How long after a call, or a page of calls, their results are looked for."""
 _ALL_CHARACTERS = 2**31 - 1
 
 # `OFFSET 0` keeps the planner to the index, call by call.
@@ -83,7 +83,7 @@ async def read_detail(
             "longest": longest or _ALL_CHARACTERS,
         },
         first=day,
-        last=min(day, date.max - _LOOKED_FOR) + _LOOKED_FOR,
+        last=min(day, date.max - LOOKED_FOR) + LOOKED_FOR,
     )
     paired = [
         PairedResult(

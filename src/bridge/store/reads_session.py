@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from bridge.domain.errors import Validation
+from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.reads import with_details
-from bridge.store.reads_agents import agent_tree
+from bridge.store.reads_agents import agent_tree, read_agents
 from bridge.store.reads_json import Interception, TokenUsage, interception_columns
-from bridge.store.reads_results import call_results
+from bridge.store.reads_outline import (
+    Outline,
+    day_inside,
+    last_day_of,
+    outline_from,
+    roots_of_page,
+)
+from bridge.store.reads_results import LOOKED_FOR, call_results
 from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
 from bridge.store.rows import many, maybe, none
 from bridge.store.sessions_json import (
@@ -39,7 +49,7 @@ _SNAPSHOT = (
     "SET LOCAL jit = off; SET LOCAL enable_seqscan = off"
 )
 _SESSION = f"""
-SELECT s.first_day, s.last_day, {COLUMNS}
+SELECT s.first_day, s.last_day, s.outline, {COLUMNS}
 FROM aibridge_sessions s
 WHERE s.session_id = %(session)s
   AND (%(whose)s::uuid[] IS NULL OR s.initiator_id = ANY(%(whose)s::uuid[]))
@@ -52,13 +62,12 @@ WHERE i.session_id = %(session)s AND i.initiator_id = %(initiator)s::uuid
   AND i.day BETWEEN {first} AND {last} AND i.kind = 'intercepted' AND i.ended_at IS NOT NULL
   AND (%(cutoff)s::timestamptz IS NULL OR i.started_at >= %(cutoff)s)
 """
-_ROOT_OF = f"SELECT coalesce(i.thread_root_id, i.id) {_ROWS} AND i.id = %(action)s::uuid"
+_THREAD_OF = f"SELECT coalesce(i.thread_root_id, i.id) {_ROWS} AND i.id = %(action)s::uuid"
 _ROOTS = f"""
 WITH roots AS MATERIALIZED (
     SELECT coalesce(i.thread_root_id, i.id) AS root {_ROWS} GROUP BY 1
 )
-SELECT r.root, (SELECT count(*) FROM roots),
-       EXISTS (SELECT FROM roots WHERE root = %(edge)s::uuid)
+SELECT r.root, (SELECT count(*) FROM roots)
 FROM roots r
 WHERE %(edge)s::uuid IS NULL OR r.root {{comparison}}= %(edge)s::uuid
 ORDER BY r.root {{direction}}
@@ -129,33 +138,41 @@ async def read_session(
         detail = "say whose is meant, by id or name: several users have a session of this id"
         problem = Validation(field="initiator", detail=detail)
         raise AmbiguousSession("Several users have a session of this id.", (problem,))
-    first_day, last_day, *columns = rows[0]
+    first, last, outlined, *columns = rows[0]
     members, sums = facts_from(columns)
-    days = {"first": day_literal(first_day), "last": day_literal(last_day)}
     params["initiator"] = str(members["initiator"].id)
+    whole = cutoff is None or members["started_at"] >= cutoff
+    outline = outline_from(outlined, members) if whole else None
     edge = after_id or before_id
     if after_action_id is not None:
-        edge = await _root_of(cursor, params, days, after_action_id)
-    direction = {"comparison": ">", "direction": "ASC"} if before_id is None else {
-        "comparison": "<", "direction": "DESC"}  # fmt: skip
-    # One more on each side: the edge itself, and whether there are more.
-    wanted = {**params, "edge": str(edge) if edge else None, "limit": limit + 2}
-    found = await many(cursor, _ROOTS.format(**days, **direction), wanted)
-    if edge is not None and not (found and found[0][2]):
-        raise _wrong(given[0], f"'{edge}' is not a thread of this session")
-    roots = [row[0] for row in found if row[0] != edge or after_action_id is not None]
-    shown = sorted(roots[:limit])
+        edge = await _thread_of(cursor, params, after_action_id, first, last)
+    page = _Page(
+        first=first, last=last, edge=edge, given="".join(given), limit=limit,
+        ascending=before_id is None, action=after_action_id,
+    )  # fmt: skip
+    if outline is not None and outline.rooted:
+        found = await _roots_by_day(cursor, params, page, outline)
+    else:
+        found = await _roots(cursor, params, page)
     params["edge"] = str(edge) if edge else None
     params["action"] = str(after_action_id) if after_action_id else None
-    actions, truncated = await _actions(cursor, params, days, shown, longest)
+    days = {"first": day_literal(found.first), "last": day_literal(found.last)}
+    actions, truncated = await _actions(cursor, params, days, found.shown, longest)
+    shown = [each for thread in actions.values() for each in thread]
+    latest = max((day_of(each.id) for each in shown), default=last)
     results = await call_results(
         cursor,
-        [each for thread in actions.values() for each in thread],
+        shown,
         params=params,
-        first=first_day,
-        last=last_day,
+        first=found.first,
+        last=min(last, min(latest, date.max - LOOKED_FOR) + LOOKED_FOR),
     )
-    threads = tuple(_thread(root, actions[root], results) for root in shown if actions[root])
+    threads = tuple(_thread(root, actions[root], results) for root in found.shown if actions[root])
+    if outline is not None:
+        agents: Sequence[Sequence[Any]] = outline.agents
+    else:
+        every = {"first": day_literal(first), "last": day_literal(last)}
+        agents = await read_agents(cursor, _ROWS.format(**every), params)
     extra: Counter[str] = Counter()
     for each in threads:
         extra.update(each.token_usage.metadata)
@@ -166,22 +183,108 @@ async def read_session(
         page_started_at=min((each.started_at for each in threads), default=None),
         page_ended_at=max((each.ended_at for each in threads if each.ended_at), default=None),
         threads=threads,
-        agent=await agent_tree(cursor, _ROWS.format(**days), params),
-        thread_count=found[0][1] if found else 0,
-        has_more=len(roots) > limit,
+        agent=agent_tree(agents),
+        thread_count=found.count,
+        has_more=found.more,
         truncated=truncated,
     )
 
 
-async def _root_of(
-    cursor: Cursor, params: dict[str, object], days: dict[str, str], action: UUID
+async def _thread_of(
+    cursor: Cursor, params: dict[str, object], action: UUID, first: date, last: date
 ) -> UUID:
     """Return the thread of an interception of the session."""
-    row = await maybe(cursor, _ROOT_OF.format(**days), {**params, "action": str(action)})
+    row = None
+    day = day_inside(action)
+    if day is not None and first <= day <= last:
+        sql = _THREAD_OF.format(first=day_literal(day), last=day_literal(day))
+        row = await maybe(cursor, sql, {**params, "action": str(action)})
     if row is None:
         raise _wrong("after_action_id", f"'{action}' is not an interception of this session")
     root: UUID = row[0]
     return root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """Which threads of a session are wanted."""
+
+    first: date
+    """Of the session, like the last."""
+    last: date
+    edge: UUID | None
+    given: str
+    """What the edge was called."""
+    limit: int
+    ascending: bool
+    action: UUID | None
+    """The edge is shown too, after this interception."""
+
+    def roots(self, found: Sequence[UUID]) -> list[UUID]:
+        """Return the roots that may be shown, of those found from the edge on."""
+        if self.edge is not None and self.edge not in found[:1]:
+            raise _wrong(self.given, f"'{self.edge}' is not a thread of this session")
+        return [root for root in found if root != self.edge or self.action is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Roots:
+    """The roots on a page, and the days on which their threads are."""
+
+    shown: Sequence[UUID]
+    """In their order."""
+    more: bool
+    count: int
+    """Of the session."""
+    first: date
+    last: date
+
+
+async def _roots(cursor: Cursor, params: dict[str, object], page: _Page) -> _Roots:
+    """Look for roots in the whole session."""
+    comparison, direction = (">", "ASC") if page.ascending else ("<", "DESC")
+    sql = _ROOTS.format(
+        first=day_literal(page.first),
+        last=day_literal(page.last),
+        comparison=comparison,
+        direction=direction,
+    )
+    # One more on each side: the edge itself, and whether there are more.
+    edge = str(page.edge) if page.edge else None
+    found = await many(cursor, sql, {**params, "edge": edge, "limit": page.limit + 2})
+    roots = page.roots([row[0] for row in found])
+    return _Roots(
+        shown=sorted(roots[: page.limit]),
+        more=len(roots) > page.limit,
+        count=found[0][1] if found else 0,
+        first=page.first,
+        last=page.last,
+    )
+
+
+async def _roots_by_day(
+    cursor: Cursor, params: dict[str, object], page: _Page, outline: Outline
+) -> _Roots:
+    """Look for roots on the days that the page is about."""
+    found = await roots_of_page(
+        cursor,
+        _ROWS,
+        params,
+        first=page.first,
+        last=page.last,
+        edge=page.edge,
+        ascending=page.ascending,
+        limit=page.limit + 2,
+    )
+    roots = page.roots(found)
+    shown = sorted(roots[: page.limit])
+    return _Roots(
+        shown=shown,
+        more=len(roots) > page.limit,
+        count=outline.threads,
+        first=day_of(shown[0]) if shown else page.first,
+        last=last_day_of(shown, outline, page.last) if shown else page.last,
+    )
 
 
 async def _actions(

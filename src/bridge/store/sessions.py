@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from bridge.store.connection import Cursor
 from bridge.store.following import Follower, Pace, Transactions
 from bridge.store.partitions import day_literal, uuid_array
+from bridge.store.reads_agents import MAX_AGENTS
 from bridge.store.rows import many, none, one
 from bridge.store.sessions_sql import RECOMPUTE
 
@@ -113,4 +114,4 @@ async def _recompute(
         "initiators": uuid_array(initiator for initiator, _ in sessions),
         "sessions": [session for _, session in sessions],
     }
-    await none(cursor, RECOMPUTE.format(**days), params)
+    await none(cursor, RECOMPUTE.format(**days, most_agents=MAX_AGENTS), params)

@@ -1,5 +1,7 @@
 """The statement of `store.sessions`; `{first}` and `{last}` are days as literals.
 
+The outline is what `reads_outline` says.
+
 `OFFSET 0` keeps the planner from joining in another way than by the index, row by row: it knows
 little of a partition that has just been filled, and then reads it all, for each session.
 `reads_sessions.term` makes the same terms as here.
@@ -58,6 +60,37 @@ WITH found AS MATERIALIZED (
            min(f.day) AS first_day, max(f.day) AS last_day
     FROM found f
     GROUP BY f.initiator_id, f.session_id
+), threads AS (
+    SELECT t.initiator_id, t.session_id, count(*) AS count, bool_and(t.rooted) AS rooted,
+           max(t.days) AS days
+    FROM (
+        SELECT f.initiator_id, f.session_id, bool_or(f.thread_root_id IS NULL) AS rooted,
+               max(f.day) - min(f.day) AS days
+        FROM found f
+        GROUP BY f.initiator_id, f.session_id, coalesce(f.thread_root_id, f.id)
+    ) t
+    GROUP BY t.initiator_id, t.session_id
+), agents AS (
+    SELECT a.initiator_id, a.session_id,
+           jsonb_agg(
+               jsonb_build_array(
+                   a.id, a.parent, a.kind, a.models, a.interceptions, a.started_at, a.ended_at
+               ) ORDER BY a.place
+           ) FILTER (WHERE a.place <= {most_agents}) AS agents
+    FROM (
+        SELECT f.initiator_id, f.session_id, f.metadata->>'agent_id' AS id,
+               min(f.metadata->>'parent_agent_id') AS parent,
+               min(f.metadata->>'agent_kind') AS kind, array_agg(DISTINCT f.model) AS models,
+               count(*) AS interceptions, min(f.started_at) AS started_at,
+               max(f.ended_at) AS ended_at,
+               row_number() OVER (
+                   PARTITION BY f.initiator_id, f.session_id
+                   ORDER BY min(f.started_at), f.metadata->>'agent_id'
+               ) AS place
+        FROM found f
+        GROUP BY f.initiator_id, f.session_id, f.metadata->>'agent_id'
+    ) a
+    GROUP BY a.initiator_id, a.session_id
 ), gone AS (
     DELETE FROM aibridge_sessions s
     USING sums m
@@ -98,12 +131,18 @@ INSERT INTO aibridge_sessions
     (initiator_id, session_id, username, client, metadata, providers, provider_names, models,
      interceptions, threads, input_tokens, output_tokens, cache_read_input_tokens,
      cache_write_input_tokens, last_prompt, started_at, ended_at, last_started_at, last_active_at,
-     first_day, last_day)
+     first_day, last_day, outline)
 SELECT s.initiator_id, s.session_id, s.username, s.client, s.metadata, s.providers,
        s.provider_names, s.models, s.interceptions, s.threads, s.input, s.output, s.cache_read,
        s.cache_write, p.prompt, s.started_at, s.ended_at, s.last_started_at,
-       coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day
+       coalesce(s.prompted_at, s.started_at), s.first_day, s.last_day,
+       jsonb_build_object(
+           'interceptions', s.interceptions, 'ended_at', s.ended_at, 'threads', t.count,
+           'rooted', t.rooted, 'days', t.days, 'agents', a.agents
+       )
 FROM sums s
+JOIN threads t ON t.initiator_id = s.initiator_id AND t.session_id = s.session_id
+JOIN agents a ON a.initiator_id = s.initiator_id AND a.session_id = s.session_id
 LEFT JOIN LATERAL (
     SELECT nullif(p.prompt, '') AS prompt
     FROM aibridge_user_prompts p
@@ -123,5 +162,5 @@ ON CONFLICT (session_id, initiator_id) DO UPDATE SET
     last_prompt = excluded.last_prompt, started_at = excluded.started_at,
     ended_at = excluded.ended_at, last_started_at = excluded.last_started_at,
     last_active_at = excluded.last_active_at, first_day = excluded.first_day,
-    last_day = excluded.last_day
+    last_day = excluded.last_day, outline = excluded.outline
 """
