@@ -243,6 +243,12 @@ class Lifecycle:
         try:
             endpoint = serverFromString(reactor or self._bridge.reactor, description)
             endpoint.listen(factory).addBoth(found.append)
+        except LookupError as error:
+            msg = (
+                f"{option}: systemd has not handed over the socket of {description}; enable "
+                "aibridge.socket, and begin with index=0."
+            )
+            raise StartFailed(msg) from error
         except (ValueError, TypeError, OSError, ImportError) as error:
             msg = f"{option}: {description!r} is not an address to listen on: {error}."
             raise StartFailed(msg) from error

@@ -287,6 +287,13 @@ class DoctorTests(ProcessCase):
 
         self.assertIn("running bridge", found[f"listen {self.settings['listen']}"]["says"])
 
+    async def test_a_port_that_systemd_opens(self) -> None:
+        description = "systemd:domain=INET:index=0"
+        found = await self.examined(AIBRIDGE_LISTEN=description)
+
+        self.assertEqual(found[f"listen {description}"]["state"], "ok")
+        self.assertIn("systemd opens it", found[f"listen {description}"]["says"])
+
     async def test_the_running_bridge_is_asked_how_it_does(self) -> None:
         self.run_bridge()
         status = {

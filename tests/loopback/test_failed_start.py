@@ -58,3 +58,24 @@ class TakenPortTests(SynchronousTestCase):
             check=False,
         )
         return ended.returncode, ended.stdout + ended.stderr
+
+
+class NoSocketTests(TakenPortTests):
+    """The configuration names a socket of systemd's, which has handed over none."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bridge.configure({"listen": "systemd:domain=INET:index=0"})
+
+    def test_in_the_foreground_it_ends_with_a_sentence(self) -> None:
+        code, said = self.run_twistd("--nodaemon", "--pidfile=")
+
+        self.assertEqual(1, code)
+        self.assertIn("AI Bridge cannot start: listen: systemd has not handed over", said)
+        self.assertNotIn("Traceback", said)
+
+    def test_a_daemon_tells_who_started_it(self) -> None:
+        code, said = self.run_twistd("--pidfile=bridge.pid")
+
+        self.assertEqual(1, code)
+        self.assertIn("systemd has not handed over", said)

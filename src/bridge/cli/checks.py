@@ -28,6 +28,7 @@ from bridge.config.settings import Settings
 from bridge.domain.clock import utc
 from bridge.domain.units import format_duration
 from bridge.journal.directory import WRITER_LOCK_NAME, is_held
+from bridge.listening import is_inherited
 from bridge.reload_outcome import read_outcome
 
 SNAPSHOT_FILE = "tokens.snapshot"
@@ -243,6 +244,8 @@ def _ports(settings: Settings, reactor: Any, *, running: bool) -> Iterator[Findi
 
 def _port(option: str, description: str, reactor: Any, *, running: bool) -> Finding:
     check = f"{option} {description}"
+    if is_inherited(description):
+        return ok(check, "systemd opens it, so nothing was tried here.")
     got: list[Any] = []
     try:
         serverFromString(reactor, description).listen(Factory()).addBoth(got.append)
