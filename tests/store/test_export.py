@@ -75,7 +75,7 @@ class ExportCase(StoreTestCase):
             lambda cursor: export.next(cursor, rows=rows), read_only=True
         ):
             self.assertLessEqual(page.rows, rows)
-            found += page.text
+            found += page.data.decode()
         return found
 
 

@@ -246,9 +246,8 @@ async def _direct(session: Session, export: Export, writing: Writing) -> None:
     try:
         writing.heading()
         while (page := await pages.next()) is not None:
-            data = page.text.encode()
-            writing.write(data, rows=page.rows)
-            written += len(data)
+            writing.write(page.data, rows=page.rows)
+            written += len(page.data)
             if writing.regular and written >= _SYNC_BYTES:
                 if syncing is not None:
                     await syncing

@@ -14,11 +14,22 @@ from uuid import UUID
 
 from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
-from bridge.store.export_sql import ARRAY, CSV_HEADER, CSV_LINES, JSON_LINES, MERGE, RANGE
+from bridge.store.export_sql import (
+    ARRAY,
+    CSV_HEADER,
+    CSV_LINES,
+    JSON_LINES,
+    MERGE,
+    OLD_SCALAR,
+    RANGE,
+    SCALAR,
+    SCALAR_VERSION,
+)
 from bridge.store.filters import Filter
 from bridge.store.partitions import day_literal, stored_days
 from bridge.store.reads import Conditions, conditions_for, days_of
-from bridge.store.rows import Row, many, none
+from bridge.store.rows import Row, many, none, one
+from bridge.store.threaded import CopyingCursor
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 32 << 20
@@ -32,6 +43,7 @@ WHERE i.day = {day} AND i.id > %(after_id)s::uuid AND {conditions}
 ORDER BY i.id
 LIMIT %(limit)s
 """
+_VERSION = "SELECT current_setting('server_version_num')::integer"
 _BEGINNING = UUID(int=0)
 
 
@@ -47,7 +59,6 @@ class Format(StrEnum):
 HEADINGS = {Format.JSONL: "", Format.CSV: CSV_HEADER}
 """What an export begins with."""
 _LINES = {Format.JSONL: JSON_LINES, Format.CSV: CSV_LINES}
-_ENDS = {Format.JSONL: "\n", Format.CSV: "\r\n"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +73,8 @@ class Piece:
 class Page:
     """A piece of an export."""
 
-    text: str
-    """Whole lines, each ended."""
+    data: bytes
+    """Whole lines, each ended, in UTF-8."""
     rows: int
     last_id: UUID
     """To go on behind."""
@@ -99,6 +110,7 @@ class Export:
         self._visible_to = visible_to
         self._cutoff = cutoff
         self._where: Conditions | None = None
+        self._scalar = OLD_SCALAR
         self._days: list[date] = []
         self._unread: Piece | None = None
         # Nothing but time and end decides: what lies between two ids is theirs.
@@ -129,11 +141,15 @@ class Export:
         Raises:
             StoreUnavailable: not now; ask again.
         """
-        where = self._where = self._where or await conditions_for(
-            cursor, self._wanted, self._visible_to, self._cutoff
-        )
+        where = self._where
         if where is None:
-            return None
+            where = self._where = await conditions_for(
+                cursor, self._wanted, self._visible_to, self._cutoff
+            )
+            if where is None:
+                return None
+            (version,) = await one(cursor, _VERSION)
+            self._scalar = SCALAR if version >= SCALAR_VERSION else OLD_SCALAR
         if self._days:
             found = await self._found(cursor, where, rows)
             if found is not None:
@@ -156,14 +172,19 @@ class Export:
             these, params = RANGE, {"first": piece.ids[0], "last": piece.ids[-1]}
             where = self._where
         sql = _LINES[self._format].format(
-            day=day_literal(piece.day), these=these, conditions=where.sql
+            day=day_literal(piece.day),
+            these=these,
+            conditions=where.sql,
+            scalar=self._scalar,
         )
         await none(cursor, MERGE)
-        found = await many(cursor, sql, {**where.params, **params})
-        end = _ENDS[self._format]
-        lines = [line for (line,) in found]  # fewer where some have been erased meanwhile
-        text = end.join([*lines, ""])
-        return Page(text=text, rows=len(lines), last_id=UUID(piece.ids[-1]))
+        given: dict[str, object] = {**where.params, **params}
+        if isinstance(cursor, CopyingCursor):
+            lines = cursor.copied(sql, given)
+        else:
+            lines = [line.encode() for (line,) in await many(cursor, sql, given)]
+        # There are fewer where some have been erased meanwhile.
+        return Page(data=b"".join(lines), rows=len(lines), last_id=UUID(piece.ids[-1]))
 
     async def _found(self, cursor: Cursor, where: Conditions, rows: int) -> Piece | None:
         """Return the first piece of the days that are left."""

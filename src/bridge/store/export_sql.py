@@ -1,8 +1,9 @@
 """The statements of `store.export`: one row of text for each interception of a range of ids.
 
-`{day}` is the day as a literal, `{these}` what says which ids. The members of the JSON are those of
-the API's (`reads_json`), so that there is one shape only. They are put together as text:
-row_to_json looks up the type of every column of every row again, which takes three times as long.
+`{day}` is the day as a literal, `{these}` what says which ids, `{scalar}` the function that makes a
+value JSON. The members of the JSON are those of the API's (`reads_json`), so that there is one
+shape only. They are put together as text: row_to_json looks up the type of every column of every
+row again, which takes three times as long.
 """
 
 from __future__ import annotations
@@ -31,9 +32,17 @@ RANGE = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
 ARRAY = "= ANY(%(ids)s::uuid[])"
 """`{these}`, of ids that lie apart."""
 
+SCALAR = "JSON_SCALAR"
+"""`{scalar}`; it knows from the plan what to_json looks up for every value."""
+OLD_SCALAR = "to_json"
+"""`{scalar}`, of servers before `SCALAR_VERSION`."""
+SCALAR_VERSION = 170000
+
 # Details lie in the order of their interceptions. For a few hundred of them the planner would
 # rather hash or loop, sorting what is wide already.
-MERGE = "SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off"
+MERGE = """
+SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off
+"""
 
 _MOST_ARGUMENTS = 90
 """PostgreSQL takes 100."""
@@ -62,17 +71,20 @@ def _json(column: str, hint: object) -> str:
     (kind,) = kinds - {types.NoneType}
     if kind is bool:
         return f"CASE WHEN {column} THEN 'true' WHEN NOT {column} THEN 'false' ELSE 'null' END"
-    # What is neither is a number, or JSON.
-    text = f"to_json({column})" if kind in (str, datetime, UUID) else column
-    return f"coalesce({text}::text, 'null')" if nullable else text
+    if kind in (str, datetime, UUID):
+        # As text it would be copied once more.
+        text = f"{{scalar}}({column})"
+        return f"coalesce({text}, 'null'::json)" if nullable else text
+    # It is a number, or JSON.
+    return f"coalesce({column}::text, 'null')" if nullable else column
 
 
 _EXPRESSIONS = {
     "initiator": _concat(
-        ["""'{{"id":'""", "to_json(i.initiator_id)", """',"username":'""",
-         "to_json(i.username)", "'}}'"]
+        ["""'{{"id":'""", "{scalar}(i.initiator_id)", """',"username":'""",
+         "{scalar}(i.username)", "'}}'"]
     ),
-    "status": f"to_json(coalesce(i.status, '{RUNNING}'))",
+    "status": f"{{scalar}}(coalesce(i.status, '{RUNNING}'))",
 }  # fmt: skip
 
 
@@ -96,12 +108,18 @@ def _members(kind: type[msgspec.Struct], alias: str) -> list[str]:
 
 
 def _gathered(name: str, table: str, columns: str) -> str:
-    """Return the join that brings what `columns` make of an interception's rows of `table`."""
+    """Return the join that brings what `columns` make of an interception's rows of `table`.
+
+    The rows come in their order from the index; aggregates that ask for it sort them again.
+    """
     return f"""
 LEFT JOIN (
     SELECT d.interception_id, {columns}
-    FROM {table} d
-    WHERE d.day = {{day}} AND d.interception_id {{these}}
+    FROM (
+        SELECT * FROM {table} d
+        WHERE d.day = {{day}} AND d.interception_id {{these}}
+        ORDER BY d.interception_id, d.n
+    ) d
     GROUP BY d.interception_id
 ) {name} ON {name}.interception_id = i.id"""  # noqa: S608  # constants only
 
@@ -109,14 +127,14 @@ LEFT JOIN (
 def _joined(name: str) -> str:
     table, kind = _DETAILS[name]
     row = _concat([*_members(kind, "d"), "'}}'"])
-    return _gathered(name, table, f"string_agg({row}, ',' ORDER BY d.n) AS found")
+    return _gathered(name, table, f"string_agg({row}, ',') AS found")
 
 
 def _with_details() -> list[str]:
     return [part for n in _DETAILS for part in (f"""',"{n}":['""", f"{n}.found", "']'")]
 
 
-_LINE = _concat([_concat(_members(InterceptionWithLegs, "i")), *_with_details(), "'}}'"])
+_LINE = _concat([_concat(_members(InterceptionWithLegs, "i")), *_with_details(), r"E'}}\n'"])
 JSON_LINES = f"""
 SELECT {_LINE}
 FROM aibridge_interceptions i {"".join(map(_joined, _DETAILS))}
@@ -195,15 +213,14 @@ _SUMS = (
         "sum(d.cache_read_input_tokens) AS cache_read, "
         "sum(d.cache_write_input_tokens) AS cache_write",
     ),
-    _gathered("tools", "aibridge_tool_usages", "string_agg(d.tool, ' ' ORDER BY d.n) AS names"),
+    _gathered("tools", "aibridge_tool_usages", "string_agg(d.tool, ' ') AS names"),
     _gathered("thoughts", "aibridge_model_thoughts", "count(*) AS count"),
-    _gathered(
-        "prompts", "aibridge_user_prompts", "string_agg(d.prompt, E'\\n' ORDER BY d.n) AS text"
-    ),
+    _gathered("prompts", "aibridge_user_prompts", r"string_agg(d.prompt, E'\n') AS text"),
 )
 _FIELDS = [part for _, expression in _COLUMNS for part in ("','", expression)][1:]
+_RECORD = _concat([*_FIELDS, r"E'\r\n'"])
 CSV_LINES = f"""
-SELECT {_concat(_FIELDS)}
+SELECT {_RECORD}
 FROM aibridge_interceptions i {"".join(_SUMS)}
 WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
 ORDER BY i.id

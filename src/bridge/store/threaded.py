@@ -1,12 +1,15 @@
 """Reading in threads: for whoever reads so much that waking the reactor for every piece counts.
 
 The driver then waits for a whole result itself, in a thread, which takes this process a third of
-the time. The statements are the same: a transaction's coroutine runs to its end in the thread.
+the time; and much text can be copied as it is on the wire. The statements are the same: a
+transaction's coroutine runs to its end in the thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import io
+import struct
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import psycopg2
@@ -27,6 +30,14 @@ from bridge.store.connection import (
 from bridge.store.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
+
+_COPY = "COPY ({sql}) TO STDOUT WITH (FORMAT binary)"
+_COPY_START = 11 + 4
+"""Bytes of its signature and flags; then comes how long the rest of its head is."""
+_COPY_LENGTH = struct.Struct("!i")
+_COPY_ROW = struct.Struct("!hi")
+"""How many columns follow, and how long the first one is."""
+_COPY_END = struct.Struct("!h").pack(-1)
 
 
 class Readers:
@@ -102,9 +113,9 @@ class Readers:
         try:
             if not reader.open:
                 reader.connection = self._connect(parameters)
-            cursor = _Cursor(reader.connection.cursor())
+            cursor = CopyingCursor(reader.connection.cursor())
             cursor.run("BEGIN READ ONLY")
-            result = _finished(work(cast("Cursor", cursor)))
+            result = _finished(work(cursor))
             cursor.run("COMMIT")
             ended = True
             return result
@@ -119,8 +130,9 @@ class Readers:
         except psycopg2.Error as e:
             raise connect_error(e, self._address) from e
         connection.autocommit = True
+        connection.set_client_encoding("UTF8")  # as it is copied
         psycopg2.extras.register_uuid(conn_or_curs=connection)
-        _Cursor(connection.cursor()).run(SETTINGS, (self._milliseconds,))
+        CopyingCursor(connection.cursor()).run(SETTINGS, (self._milliseconds,))
         return connection
 
 
@@ -141,16 +153,12 @@ class _Reader:
             self.connection.close()
 
 
-class _Cursor:
+class CopyingCursor(Cursor):
     """A cursor whose statements have ended when `execute` gives its coroutine."""
 
     def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-
-    @property
-    def rowcount(self) -> int:
-        """Rows that the last statement touched or gave."""
-        return int(self._cursor.rowcount)
+        """Keep the driver's."""
+        self._last = cursor
 
     async def execute(self, sql: str, params: Parameters = None) -> None:
         """Run one statement."""
@@ -159,15 +167,26 @@ class _Cursor:
     def run(self, sql: str, params: Parameters = None) -> None:
         """Run one statement, and wait for it."""
         try:
-            self._cursor.execute(sql, params)
+            self._last.execute(sql, params)
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return the rows of the last statement; none if it is of a kind that has none."""
-        if self._cursor.description is None:
-            return []
-        return cast("list[tuple[Any, ...]]", self._cursor.fetchall())
+    def copied(self, sql: str, params: Parameters = None) -> Sequence[memoryview]:
+        """Run one query of one column of texts, and return them in UTF-8.
+
+        Neither the server nor this process looks at what is in them, as both do in results.
+
+        Raises:
+            StoreUnavailable: the connection is gone, or the server is.
+            StoreError: the server refuses it.
+        """
+        copy = io.BytesIO()
+        try:
+            query = self._last.mogrify(sql, params).decode()
+            self._last.copy_expert(_COPY.format(sql=query), copy)
+        except (psycopg2.Error, ValueError) as e:
+            raise refusal(e) from e
+        return _values(copy.getbuffer())
 
 
 def _finished(work: Awaitable[T]) -> T:
@@ -177,3 +196,25 @@ def _finished(work: Awaitable[T]) -> T:
     except StopIteration as e:
         return cast("T", e.value)
     raise StoreError("A transaction in a thread waited for something else than its cursor.")
+
+
+def _values(copy: memoryview) -> list[memoryview]:
+    """Return the values of the one column of what was copied.
+
+    Raises:
+        StoreError: there are other columns, or NULL.
+    """
+    at = _COPY_START
+    at += _COPY_LENGTH.size + _COPY_LENGTH.unpack_from(copy, at)[0]
+    values = []
+    end = len(copy) - len(_COPY_END)
+    while at < end:
+        columns, length = _COPY_ROW.unpack_from(copy, at)
+        if columns != 1 or length < 0:
+            raise StoreError("A statement gave something else than one text.")
+        at += _COPY_ROW.size
+        values.append(copy[at : at + length])
+        at += length
+    if copy[at:] != _COPY_END:
+        raise StoreError("A copy was not whole.")
+    return values

@@ -117,7 +117,7 @@ class ExportEndpoints:
             if not after:
                 await answer.write(HEADINGS[form].encode())
             while page is not None:
-                await answer.write(page.text.encode())
+                await answer.write(page.data)
                 page = await self._pool.transaction(
                     lambda cursor: export.next(cursor, rows=PAGE_ROWS), read_only=True
                 )
