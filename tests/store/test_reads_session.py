@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from benchmarks.store_ask import Question, explain
 from bridge.domain.records import Record
+from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter
-from bridge.store.reads_results import read_detail
+from bridge.store.reads_results import LOOKED_FOR, read_detail
 from bridge.store.reads_session import MAX_ACTIONS, read_session
 from bridge.store.reads_sessions import AmbiguousSession
 from bridge.store.sessions_json import SessionDetail
+from tests.store.followed import follow_everything
 from tests.store.journalled import ALICE, BOB, START
 from tests.store.test_reads_sessions import MINUTE, SessionReadsTestCase
 
@@ -204,6 +209,76 @@ class Detail(SessionReadsTestCase):
         self.assertEqual(await page(before_id=ids[2]), ([0, 1], False))
         self.assertEqual(await page(before_id=ids[0]), ([], False))
 
+    async def test_a_page_looks_at_the_days_of_its_threads_only(self) -> None:
+        days = [START + timedelta(days=day) for day in range(12)]
+        ids = [await self.ended("s", day) for day in days]
+        two_days = self.maker.thread(2, START + MINUTE, timedelta(days=1), client_session_id="s")
+        await self.write(*[record for records in two_days for record in records])
+        await follow_everything(self.pool)
+
+        async def ask(cursor: Cursor) -> SessionDetail | None:
+            return await read_session(
+                cursor, "s", whose=Filter(), limit=1, after_id=ids[2], visible_to=None, cutoff=None
+            )
+
+        found = await self.pool.transaction(ask, read_only=True)
+        plans = await explain(self.pool, Question(name="page", ask=ask, limit_ms=100))
+
+        assert found is not None
+        self.assertEqual([each.id for each in found.threads], [ids[3]])
+        self.assertEqual((found.thread_count, found.has_more), (13, True))
+        for table, first, last in (
+            ("aibridge_interceptions", 2, 3 + LOOKED_FOR.days),  # of which the last for results
+            ("aibridge_tool_usages", 3, 3),
+        ):
+            touched = [f"{days[day]:%Y%m%d}" for day in range(first, last + 1)]
+            self.assertEqual(sorted(set(re.findall(rf"{table}_p(\d+) ", plans))), touched)
+
+    async def test_a_page_is_the_same_with_and_without_an_outline_of_the_session(self) -> None:
+        elsewhere = self.maker.thread(1, START - MINUTE, client_session_id="t")
+        call = f"call-{elsewhere[0][0].id}"
+        for rooted in (True, False):
+            records = [
+                record
+                for day in range(3)
+                for one in self.maker.thread(
+                    3, START + timedelta(days=day), timedelta(hours=9), client_session_id="s",
+                    metadata={"agent_id": f"a{day}"} if day else {},
+                )
+                for record in one
+            ]  # fmt: skip
+            if not rooted:
+                records += [
+                    *elsewhere[0],
+                    *self.maker.whole(
+                        START + timedelta(days=2, hours=1), client_session_id="s",
+                        correlating_tool_call_id=call,
+                    ),
+                ]  # fmt: skip
+            await self.write(*records)
+            ((outline,),) = await self.fetch(
+                "SELECT outline FROM aibridge_sessions WHERE session_id = 's'"
+            )
+            whole = await self.there()
+            ids = [each.id for each in whole.threads]
+            wanted: list[dict[str, Any]] = [{}, {"limit": 2}, {"after_id": ids[0], "limit": 1}]
+            wanted += [{"before_id": ids[-1], "limit": 1}, {"before_id": ids[0]}]
+            wanted.append({"after_action_id": whole.threads[0].agentic_actions[0].id})
+
+            with_it = [await self.there(**options) for options in wanted]
+            without_it = []
+            for change in ("NULL", "jsonb_set(outline, '{interceptions}', '1')"):
+                await self.fetch(f"UPDATE aibridge_sessions SET outline = {change} RETURNING 1")
+                without_it.append([await self.there(**options) for options in wanted])
+                await self.fetch(
+                    "UPDATE aibridge_sessions SET outline = %s::jsonb RETURNING 1",
+                    json.dumps(outline),
+                )
+
+            self.assertEqual(outline["rooted"], rooted)
+            self.assertEqual(outline["threads"], len(ids))
+            self.assertEqual(without_it, [with_it, with_it])
+
     async def test_an_edge_that_is_no_thread_of_it_is_told(self) -> None:
         await self.ended("s")
         other = await self.ended("t")
@@ -245,6 +320,35 @@ class Detail(SessionReadsTestCase):
 
         self.assertEqual([each.id for each in found.threads], [kept])
         self.assertEqual(found.thread_count, 1)
+
+    async def test_a_full_page_ends_with_a_whole_thread_and_the_others_follow(self) -> None:
+        records: list[Record] = []
+        most = MAX_ACTIONS // 2 + 1
+        for number in range(3):
+            call = None
+            for later in range(most):
+                start = self.maker.started(
+                    START + number * MINUTE + timedelta(milliseconds=later),
+                    client_session_id="s", correlating_tool_call_id=call, prompt=None,
+                )  # fmt: skip
+                call = f"call-{start.id}"
+                records += [start, self.maker.tool(start, call), self.maker.ended(start)]
+        await self.write(*records)
+
+        first = await self.there()
+        second = await self.there(after_id=first.threads[-1].id)
+        same = await self.there(after_action_id=first.threads[-1].agentic_actions[-1].id)
+        last = await self.there(after_id=second.threads[-1].id)
+
+        pages = (first, second, last)
+        self.assertEqual(
+            [[len(each.agentic_actions) for each in page.threads] for page in pages],
+            [[most]] * 3,
+        )
+        self.assertEqual(same.threads, second.threads)
+        self.assertEqual(len({page.threads[0].id for page in pages}), 3)
+        self.assertEqual([page.truncated for page in pages], [True, True, False])
+        self.assertEqual([page.has_more for page in pages], [True, True, False])
 
     async def test_a_page_is_bounded_however_long_its_threads_are(self) -> None:
         records: list[Record] = []

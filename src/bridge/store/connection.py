@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
+import msgspec
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
@@ -36,6 +40,7 @@ SELECT set_config('statement_timeout', %s, false), set_config('timezone', 'UTC',
        set_config('idle_in_transaction_session_timeout', '300s', false),
        set_config('jit', 'off', false)
 """
+_UUID_TYPE, _UUIDS_TYPE = 2950, 2951
 _NOT_READY = frozenset({"42501", "42P01", "42703", "42883", "3F000", "3D000"})
 """Rights, tables, columns or functions that are missing: a matter of set-up, not of the data."""
 _REFUSED_CLASSES = frozenset({"0A", "21", "22", "23", "42", "44", "54", "P0"})
@@ -211,7 +216,7 @@ async def open_connection(
                 f"The database server at {address} is PostgreSQL "
                 f"{connection.server_version // 10_000}; {OLDEST_SERVER} or later is needed."
             )
-        psycopg2.extras.register_uuid(conn_or_curs=wire.pollable())
+        _read_quickly(wire.pollable())
         milliseconds = str(round(statement_seconds * 1000))
         settings = connection.execute(SETTINGS, (milliseconds,), seconds=CONNECT_SECONDS)
         await shielded(Deferred.fromCoroutine(settings))
@@ -220,6 +225,31 @@ async def open_connection(
         if not ready:
             connection.close()
     return connection
+
+
+def _read_quickly(connection: object) -> None:
+    """Have ids and JSON read in a fraction of the time: most of a row is read in reading them."""
+    psycopg2.extras.register_uuid(conn_or_curs=connection)
+    identifiers = psycopg2.extensions.new_type(
+        (_UUID_TYPE,), "UUID", lambda text, _: None if text is None else _identifier(text)
+    )
+    arrays = psycopg2.extensions.new_array_type((_UUIDS_TYPE,), "UUID[]", identifiers)
+    for kind in (identifiers, arrays):
+        psycopg2.extensions.register_type(kind, connection)
+    psycopg2.extras.register_default_jsonb(connection, loads=_value)
+
+
+# What belongs to an interception has its id, in row after row.
+@lru_cache(maxsize=8192)
+def _identifier(text: str) -> UUID:
+    return UUID(text)
+
+
+def _value(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return json.loads(text)  # a number beyond all measure
 
 
 class _Wire(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no types

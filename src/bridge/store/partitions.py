@@ -107,6 +107,12 @@ def uuid_array(identifiers: Iterable[UUID]) -> str:
     return "{" + ",".join(str(each) for each in identifiers) + "}"
 
 
+def text_array(texts: Iterable[str]) -> str:
+    """Return the text of a text[] parameter: read by the server far sooner than a list of many."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+
+
 async def ensure_days(cursor: Cursor, days: Collection[date]) -> int:
     """Make what is missing for `days`, in all tables, and return how many partitions that were.
 

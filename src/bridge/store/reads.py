@@ -164,7 +164,7 @@ async def read_interception(
     if row is None:
         return None
     (found,) = await with_details(cursor, [row], longest)
-    legs = await _details(cursor, "aibridge_legs", Leg, [identifier], [day])
+    legs = await _details(cursor, "aibridge_legs", Leg, uuid_array([identifier]), [day])
     return InterceptionWithLegs.of(found, legs=tuple(legs[identifier]))
 
 
@@ -291,7 +291,7 @@ async def with_details(
     if not rows:
         return ()
     found = [interception_from(row[1:]) for row in rows]
-    identifiers = [each.id for each in found]
+    identifiers = uuid_array(each.id for each in found)
     wanted = (identifiers, sorted({row[0] for row in rows}), longest)
     tokens = await _details(cursor, "aibridge_token_usages", TokenUsage, *wanted)
     prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, *wanted)
@@ -314,7 +314,7 @@ async def _details(
     cursor: Cursor,
     table: str,
     kind: type[_Detail],
-    identifiers: Sequence[UUID],
+    identifiers: str,
     days: Sequence[date],
     longest: int | None = None,
 ) -> dict[UUID, list[_Detail]]:
@@ -326,7 +326,7 @@ async def _details(
         days=", ".join(day_literal(day) for day in days),
     )
     found: dict[UUID, list[_Detail]] = defaultdict(list)
-    for row in await many(cursor, sql, (uuid_array(identifiers),)):
+    for row in await many(cursor, sql, (identifiers,)):
         detail = kind(**dict(zip(names, row, strict=True)))
         found[detail.interception_id].append(detail)
     return found

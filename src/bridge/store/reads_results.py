@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bridge.domain.ids import day_of
 from bridge.store.connection import Cursor
-from bridge.store.partitions import day_literal
+from bridge.store.partitions import day_literal, text_array, uuid_array
 from bridge.store.reads import read_interception
 from bridge.store.reads_json import (
     Interception,
@@ -128,8 +128,8 @@ async def call_results(
     sql = _RESULTS.format(first=day_literal(first), last=day_literal(last))
     wanted = {
         **params,
-        "calls": [call for call, _ in named],
-        "makers": [str(maker) for _, maker in named],
+        "calls": text_array(call for call, _ in named),
+        "makers": uuid_array(maker for _, maker in named),
     }
     by_call: dict[str, list[Row]] = {}
     for row in await many(cursor, sql, wanted):

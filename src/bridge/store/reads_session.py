@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,7 @@ from bridge.store.sessions_json import (
 
 DEFAULT_THREADS = 50
 MAX_THREADS = 200
-MAX_ACTIONS = 500
+MAX_ACTIONS = 250
 """Interceptions on one page, however few threads they are in: nobody else is served meanwhile."""
 
 _SNAPSHOT = (
@@ -81,7 +82,13 @@ SELECT i.day, {interception_columns("i")} {_ROWS}
 ORDER BY coalesce(i.thread_root_id, i.id), i.id
 LIMIT %(limit)s
 """
-_OF_CALL = [name for name in SessionToolCall.__struct_fields__ if name != "result"]
+_OF_CALL = tuple(name for name in SessionToolCall.__struct_fields__ if name != "result")
+_OF_ACTION = (
+    "provider", "provider_name", "api", "client", "started_at", "ended_at", "duration_ms",
+    "ttfb_ms", "status", "http_status", "stop_reason", "error_type", "error_message",
+    "credential_kind", "credential_hint", "partially_observed",
+)  # fmt: skip
+_members_of_call, _members_of_action = attrgetter(*_OF_CALL), attrgetter(*_OF_ACTION)
 
 
 async def read_session(
@@ -167,7 +174,9 @@ async def read_session(
         first=found.first,
         last=min(last, min(latest, date.max - LOOKED_FOR) + LOOKED_FOR),
     )
-    threads = tuple(_thread(root, actions[root], results) for root in found.shown if actions[root])
+    threads = tuple(
+        _thread(root, actions[root], results) for root in found.shown if actions.get(root)
+    )
     if outline is not None:
         agents: Sequence[Sequence[Any]] = outline.agents
     else:
@@ -185,7 +194,8 @@ async def read_session(
         threads=threads,
         agent=agent_tree(agents),
         thread_count=found.count,
-        has_more=found.more,
+        # Threads that had no room follow too.
+        has_more=found.more or (page.ascending and len(threads) < len(found.shown)),
         truncated=truncated,
     )
 
@@ -294,7 +304,10 @@ async def _actions(
     roots: Sequence[UUID],
     longest: int,
 ) -> tuple[dict[UUID, list[Interception]], bool]:
-    """Return the interceptions of each thread, and whether some were left out."""
+    """Return the interceptions of each thread, and whether some were left out.
+
+    Those are whole threads, unless the first alone has more than a page shows.
+    """
     by_root: dict[UUID, list[Interception]] = defaultdict(list)
     if not roots:
         return by_root, False
@@ -302,7 +315,11 @@ async def _actions(
     rows = await many(cursor, _ACTIONS.format(**days), wanted)
     for each in await with_details(cursor, rows[:MAX_ACTIONS], longest):
         by_root[each.thread_root_id or each.id].append(each)
-    return by_root, len(rows) > MAX_ACTIONS
+    truncated = len(rows) > MAX_ACTIONS
+    if truncated and len(by_root) > 1:
+        # Whoever goes on after the last thread shown misses nothing of it.
+        del by_root[max(by_root)]
+    return by_root, truncated
 
 
 def _thread(
@@ -342,35 +359,31 @@ def _action(each: Interception, results: Mapping[UUID, CallResult]) -> AgenticAc
         ),
         tool_calls=tuple(
             SessionToolCall(
-                result=results.get(call.id), **{name: getattr(call, name) for name in _OF_CALL}
+                result=results.get(call.id),
+                **dict(zip(_OF_CALL, _members_of_call(call), strict=True)),
             )
             for call in each.tool_usages
         ),
         prompt=prompt,
         agent_id=_text(each.metadata.get("agent_id")),
-        **{
-            name: getattr(each, name)
-            for name in ("provider", "provider_name", "api", "client", "started_at", "ended_at",
-                         "duration_ms", "ttfb_ms", "status", "http_status", "stop_reason",
-                         "error_type", "error_message", "credential_kind", "credential_hint",
-                         "partially_observed")
-        },
-    )  # fmt: skip
+        **dict(zip(_OF_ACTION, _members_of_action(each), strict=True)),
+    )
 
 
 def _summed(usages: Iterable[TokenUsage]) -> TokenSumsByType:
-    sums: Counter[str] = Counter()
-    extra: Counter[str] = Counter()
-    for usage in usages:
-        sums.update({name: getattr(usage, name) for name in TokenSums.__struct_fields__})
-        extra.update(
-            {
-                name: count
-                for name, count in usage.metadata.items()
-                if isinstance(count, int) and not isinstance(count, bool)
-            }
-        )
-    return _by_type(TokenSums(**sums), extra)
+    given = tuple(usages)
+    extra: dict[str, int] = {}
+    for usage in given:
+        for name, count in usage.metadata.items():
+            if isinstance(count, int) and not isinstance(count, bool):
+                extra[name] = extra.get(name, 0) + count
+    return TokenSumsByType(
+        input_tokens=sum(usage.input_tokens for usage in given),
+        output_tokens=sum(usage.output_tokens for usage in given),
+        cache_read_input_tokens=sum(usage.cache_read_input_tokens for usage in given),
+        cache_write_input_tokens=sum(usage.cache_write_input_tokens for usage in given),
+        metadata=extra,
+    )
 
 
 def _by_type(sums: TokenSums, extra: Counter[str]) -> TokenSumsByType:
