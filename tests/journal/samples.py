@@ -121,11 +121,12 @@ class BadDisk(DiskFiles):
         self.synced: list[int] = []
         """Inodes, in the order in which they were forced to disk."""
         self._sizes: dict[int, int] = {}
+        self._paths: dict[Path, int] = {}
 
     def write(self, fd: int, data: bytes, /) -> int:
         if self.write_errors:
             raise _error(self.write_errors.pop(0))
-        room = len(data) if self.capacity is None else self.capacity - sum(self._sizes.values())
+        room = len(data) if self.capacity is None else self.capacity - self._used()
         if room <= 0:
             raise _error(errno.ENOSPC)
         taken = os.write(fd, data[:room])
@@ -146,7 +147,7 @@ class BadDisk(DiskFiles):
 
     def allocate(self, fd: int, length: int, /) -> None:
         found = os.fstat(fd).st_size
-        used = sum(self._sizes.values())
+        used = self._used()
         if self.capacity is not None and used + length - found > self.capacity:
             raise _error(errno.ENOSPC)
         os.posix_fallocate(fd, 0, length)
@@ -154,11 +155,18 @@ class BadDisk(DiskFiles):
 
     def fill(self) -> None:
         """Somebody else takes all that is left."""
-        self.capacity = sum(self._sizes.values())
+        self.capacity = self._used()
+
+    def _used(self) -> int:
+        """Return what all files hold that are still there."""
+        for path in [each for each in self._paths if not each.exists()]:
+            self._sizes.pop(self._paths.pop(path), None)
+        return sum(self._sizes.values())
 
     def _note(self, fd: int) -> None:
         found = os.fstat(fd)
         self._sizes[found.st_ino] = found.st_size
+        self._paths[Path(f"/proc/self/fd/{fd}").readlink()] = found.st_ino
 
 
 class ManualThread:

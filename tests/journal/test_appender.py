@@ -284,6 +284,22 @@ class FullDiskTests(JournalCase):
 
         self.assertEqual((before, journal.accepting), (False, True))
 
+    def test_what_is_stored_is_given_up_while_requests_are_refused(self) -> None:
+        """A bridge that is started on a disk full of stored segments must not wait for anybody."""
+        journal = self.journal(segment_bytes=2 * RESERVE_BYTES)
+        append_all(journal, [tool(_A, text="x" * RESERVE_BYTES) for _ in range(5)])
+        self.disk.fill()
+        self.refused(journal, [tool(_B, text="x" * RESERVE_BYTES)])
+        self.clock.advance(PROBE_SECONDS)
+        self.assertFalse(journal.accepting)
+
+        self.store_everything(journal.directory)
+        self.clock.advance(MEASURE_SECONDS)
+
+        self.assertTrue(journal.accepting)
+        self.assertEqual((journal.directory / "reserve").stat().st_size, RESERVE_BYTES)
+        journal.append([started(_B)])
+
     def test_lines_after_the_fault_are_all_readable(self) -> None:
         journal = self.journal()
         journal.append([started(_A)])

@@ -40,6 +40,8 @@ PROBE_SECONDS = 1.0
 _FRAME_BYTES = 40
 """About what a line has beside its record."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TO_GO_ON_BYTES = 2 * RESERVE_BYTES
+"""The reserve, and as much again for the next requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,7 +336,10 @@ class Journal:
             self._problem = f"the disk of the journal fails: {error.strerror or error}"
 
     def _probe(self) -> None:
-        """Look whether the disk takes records again; the reserve must be whole before it does."""
+        """Look whether the disk takes records again; the reserve must be whole before it does.
+
+        What is stored is given up for that: nobody asks for its room while requests are refused.
+        """
         now = self._reactor.seconds()
         if 0 <= now - self._probed_at < PROBE_SECONDS:
             return
@@ -343,14 +348,23 @@ class Journal:
         if self._problem is None:
             return
         try:
-            self._reserve.fill()
-            if not self._rolling.writing:
-                self._rolling.begin()
+            try:
+                self._take_up()
+            except OSError as e:
+                if e.errno not in _FULL:
+                    raise
+                self._room.give_up_stored(_TO_GO_ON_BYTES)
+                self._take_up()
         except OSError as e:
             self._fault(e)
         else:
             self._problem = None
             self._log.info("journal takes records again")
+
+    def _take_up(self) -> None:
+        self._reserve.fill()
+        if not self._rolling.writing:
+            self._rolling.begin()
 
     def _keep_house(self) -> None:
         """Delete what has been kept long enough; what is idle must not stay for ever."""
