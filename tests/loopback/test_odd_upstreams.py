@@ -18,7 +18,7 @@ class OddStatusTests(SpeakingTestCase):
     """A status that HTTP does not have is no answer: nothing of it is passed on."""
 
     speech = RESPONSES
-    first_byte_seconds = 0.2
+    first_byte_seconds = 1.0
 
     async def refused(self, status: bytes) -> None:
         line = b"HTTP/1.1 %b Odd\r\nContent-Length: 3\r\n\r\nodd" % status
