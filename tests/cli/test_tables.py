@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cli.tables import table_lines
+from bridge.cli.tables import _cells, table_lines
 from tests.support.cases import BridgeTestCase
 
 
@@ -62,4 +62,4 @@ class TableTests(BridgeTestCase):
         """Whatever somebody calls their model."""
         for line in table_lines(("FIRST", "SECOND"), rows, width=width):
             self.assertTrue(line.replace("\u3000", " ").isprintable() or line.strip())
-            self.assertLessEqual(len(line), width)
+            self.assertLessEqual(_cells(line), width)
