@@ -10,7 +10,7 @@ import openai
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.responses import FunctionToolParam
 
-from tests.acceptance.running import AcceptanceCase, Shared, command, listed, recorded
+from tests.acceptance.running import LIST, AcceptanceCase, Shared, command, listed, recorded
 from tests.acceptance.test_sdk import demo
 from tests.support.bridge_process import eventually
 
@@ -301,7 +301,12 @@ class Responses(OpenAiCase):
         self.assert_recorded("responses: keep me long", "responses")
         self.bridge.terminate()
         self.bridge.start()
-        self.bridge.wait_for_database()
+        # The bridge serves before its database does, and finds it at its next look.
+        eventually(
+            lambda: self.bridge.ask("GET", LIST, token="admin")[0] == 200,
+            seconds=SECONDS,
+            what="the bridge to have its database",
+        )
 
         # The demo upstream has forgotten it with the restart: the answer is its own, not ours.
         with self.assertRaises(openai.NotFoundError) as caught:
