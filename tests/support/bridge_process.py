@@ -29,7 +29,13 @@ from bridge.store.errors import StoreError
 from tests.support.fakes import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
-_ACTIVATED = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=aibridge exec "$@" 3<&{0}'
+_ACTIVATED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+handed_over = dict(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="aibridge")
+os.execve(sys.argv[2], sys.argv[2:], {**os.environ, **handed_over})
+"""
+"""Hands the socket of its first argument over, as systemd does, to the command after it."""
 _POLL_SECONDS = 0.02
 _START_SECONDS = 150.0
 _STOP_SECONDS = 60.0
@@ -130,7 +136,7 @@ class BridgeProcess:
             handed_over: list[int] = []
             if self._socket is not None:
                 handed_over.append(self._socket.fileno())
-                command = ["/bin/sh", "-c", _ACTIVATED.format(*handed_over), "sh", *command]
+                command = [sys.executable, "-c", _ACTIVATED, str(handed_over[0]), *command]
             self._process = subprocess.Popen(
                 command,
                 cwd=self.directory,
