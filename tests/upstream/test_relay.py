@@ -12,7 +12,8 @@ from twisted.web.client import ResponseDone
 
 from bridge.dialects.chat_completions.passage import UsagePassage
 from bridge.domain.errors import Unavailable
-from bridge.upstream.relay import AFTER_END_SECONDS, Finish, Passage, Relay, RelayLimits
+from bridge.upstream.interface import Passage
+from bridge.upstream.relay import AFTER_END_SECONDS, Finish, Relay, RelayLimits
 from tests.fixtures.messages import DOCUMENTS, STREAMS, cuts
 from tests.support.cases import BridgeTestCase
 

@@ -124,9 +124,12 @@ def authenticate(
         Unavailable: nobody can be known yet.
     """
     for name in _CREDENTIAL_HEADERS:
-        if len(headers.get(name, ())) > 1:
+        if name in headers and len(headers[name]) > 1:
             raise BadRequest(f"The header {name.decode().title()} was given more than once.")
-    own = next((value for name in TOKEN_HEADERS if (value := _value(headers, name))), b"")
+    own = b""
+    for name in TOKEN_HEADERS:
+        if name in headers:
+            own = own or _value(headers, name)
     token = own or _shared(headers, nothing_sent)
     actor = directory.identify(token.decode("latin-1"))
     credential = _user_credential(headers, own_headers) if own else None
@@ -151,9 +154,11 @@ def bearer(value: bytes) -> bytes:
 def _shared(headers: Mapping[bytes, Sequence[bytes]], nothing_sent: str) -> bytes:
     """Return the token from the headers in which SDKs send their API key."""
     authorization = _value(headers, AUTHORIZATION)
+    in_bearer = bearer(authorization)
+    if in_bearer.startswith(TOKEN_PREFIX) and contains_token_shape(in_bearer):
+        return in_bearer
     keys = (_value(headers, API_KEY), _value(headers, AZURE_KEY))
-    candidates = (bearer(authorization), *keys)
-    ours = next((each for each in candidates if contains_token_shape(each)), b"")
+    ours = next((each for each in (in_bearer, *keys) if contains_token_shape(each)), b"")
     if ours.startswith(TOKEN_PREFIX):
         return ours
     if ours or contains_token_shape(authorization):
@@ -195,8 +200,9 @@ def _leaking(headers: Mapping[bytes, Sequence[bytes]]) -> list[bytes]:
     return [
         name
         for name, values in headers.items()
+        if name not in _ALWAYS_REMOVED
         for value in values
-        if contains_token_shape(value) and name not in _ALWAYS_REMOVED
+        if contains_token_shape(value)
     ]
 
 

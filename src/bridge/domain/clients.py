@@ -47,15 +47,21 @@ _BY_TITLE = {"Kilo Code": KILO_CODE, "Roo Code": "Roo Code", "Cline": "Cline"}
 _BARE_SDKS = ("openai/js", "anthropic/js")
 _COPILOT_INITIATORS = ("user", "agent")
 
+_CLAUDE_SESSION = b"x-claude-code-session-id"
+_THREAD = b"thread-id"
+_SESSION = b"session-id"
+_X_SESSION = b"x-session-id"
+_AFFINITY = b"x-session-affinity"
+_SESSION_HEADERS = frozenset({_CLAUDE_SESSION, _THREAD, _SESSION, _X_SESSION, _AFFINITY})
 _OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
-    CLAUDE_CODE: (b"x-claude-code-session-id",),
-    CODEX: (b"session-id", b"session_id"),
+    CLAUDE_CODE: (_CLAUDE_SESSION,),
+    CODEX: (_SESSION, b"session_id"),
     "Xum": (b"x-mux-workspace-id",),
     COPILOT_VSCODE: (b"x-interaction-id",),
     COPILOT_CLI: (b"x-client-session-id",),
     KILO_CODE: (b"x-kilocode-taskid",),
     "Coder Agents": (b"x-coder-chat-id",),
-    OPENCODE: (b"x-opencode-session", b"x-session-affinity"),
+    OPENCODE: (b"x-opencode-session", _AFFINITY),
 }
 _USER_ID = "metadata.user_id"
 _CLAUDE_AGENT = b"x-claude-code-agent-id"
@@ -105,20 +111,22 @@ def client_session_id(
     for name in _OWN_SESSION_HEADERS.get(client, ()):
         if found := _cleaned(_first(headers, name)):
             return found
+    if not session_hints and _SESSION_HEADERS.isdisjoint(headers):
+        return None
     generic = _said_by_anybody(headers, session_hints)
     return next((found for text in generic if text and (found := _cleaned(text))), None)
 
 
 def _said_by_anybody(headers: Headers, session_hints: Mapping[str, str]) -> Iterator[str]:
     """Return what may name a session, whoever sent it; the best first."""
-    yield _first(headers, b"x-claude-code-session-id")
+    yield _first(headers, _CLAUDE_SESSION)
     yield _session_in_user_id(session_hints.get(_USER_ID, ""))
-    yield _first(headers, b"thread-id")
-    yield _first(headers, b"session-id")
+    yield _first(headers, _THREAD)
+    yield _first(headers, _SESSION)
     yield session_hints.get("client_metadata.thread_id", "")
     yield session_hints.get("client_metadata.session_id", "")
-    yield _first(headers, b"x-session-id")
-    yield _first(headers, b"x-session-affinity")
+    yield _first(headers, _X_SESSION)
+    yield _first(headers, _AFFINITY)
     yield session_hints.get("prompt_cache_key", "")
 
 
@@ -131,7 +139,7 @@ def agent_ids(client: str, headers: Headers) -> dict[str, str]:
     if client == CODEX:
         if not any(_first(headers, name) for name in (_CODEX_PARENT, _CODEX_KIND)):
             return {}
-        names = {"agent_id": b"thread-id", "parent_agent_id": _CODEX_PARENT,
+        names = {"agent_id": _THREAD, "parent_agent_id": _CODEX_PARENT,
                  "agent_kind": _CODEX_KIND}  # fmt: skip
     else:
         names = {"agent_id": _CLAUDE_AGENT, "parent_agent_id": _CLAUDE_PARENT}
@@ -161,7 +169,7 @@ def _session_in_user_id(user_id: str) -> str:
 
 
 def _posing(agent: str, headers: Headers) -> bool:
-    return agent.startswith("claude-cli/0.") and not _first(headers, b"x-claude-code-session-id")
+    return agent.startswith("claude-cli/0.") and not _first(headers, _CLAUDE_SESSION)
 
 
 def _cleaned(text: str) -> str:

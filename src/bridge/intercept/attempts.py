@@ -203,13 +203,9 @@ class Attempts:
             BridgeError: what the client is to be told in place of the answer.
         """
         keyring, key, status = attempt.place.keyring, attempt.key, response.status
-        answer = Answered(status=status, headers=response.headers)
-        if key is not None and status < 400:
-            keyring.answered(key, tries=len(self._here.tried) + 1)
-            for refused in self._here.forbidden:
-                keyring.refused(refused, "forbidden")  # another was better, so it was the key
         if status < 400 or self._n >= _MOST_ATTEMPTS:
             return None
+        answer = Answered(status=status, headers=response.headers)
         if key is not None and len(keyring) > 1:
             if self._with_another_key(keyring, key, answer):
                 attempt.passage.abandoned()  # it was about the key
@@ -224,6 +220,14 @@ class Attempts:
         if (status == _THROTTLED or status >= 500) and self._elsewhere():
             return self._again(attempt, answer, 0.0)
         return None
+
+    def works(self, attempt: Attempt) -> None:
+        """Note that a good answer has begun."""
+        keyring, key = attempt.place.keyring, attempt.key
+        if key is not None:
+            keyring.answered(key, tries=len(self._here.tried) + 1)
+            for refused in self._here.forbidden:
+                keyring.refused(refused, "forbidden")  # another was better, so it was the key
 
     def failed(self, attempt: Attempt, error: BridgeError) -> Again | None:
         """Return what follows an attempt that got no answer: None to tell the client `error`."""

@@ -17,7 +17,7 @@ from bridge.providers.interface import Route
 from bridge.recording.recorder import Recording
 from bridge.upstream.client import Outgoing
 from bridge.upstream.draining import DrainLimits
-from bridge.upstream.relay import Downstream
+from bridge.upstream.interface import Downstream
 from bridge.wire.headers import Header
 
 

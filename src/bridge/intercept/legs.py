@@ -87,6 +87,11 @@ class Legs:
         if self.attempt is not None:
             self.attempt.passage.began()
 
+    def works(self) -> None:
+        """Note of the key that a good answer has begun."""
+        if self.attempt is not None:
+            self._attempts.works(self.attempt)
+
     def cancel(self) -> None:
         """Wait for nothing any more."""
         if self._waiting is not None:

@@ -129,8 +129,6 @@ class Run:
         except BridgeError as e:
             await self._refuse(e, EndState.UPSTREAM_ERROR)
             return
-        # From here on nothing is sent again.
-        self._exchange.body.drop()
         await self._relay_answer(response, kept)
 
     def _leave(self) -> None:
@@ -157,6 +155,7 @@ class Run:
             clock=self._clock,
             started=self._exchange.started,
             limits=self._limits,
+            begun=response.begun and kept is None,
             passage=view.passage,
             drain=self._drain_for(view),
         )
@@ -168,6 +167,10 @@ class Run:
             begun=response.begun,
         )
         (kept or response).deliver(relay)
+        # Nothing is sent again; and what the client need not wait for comes after its first bytes.
+        self._exchange.body.drop()
+        if response.status < _LEAST_ERROR_STATUS:
+            self._legs.works()
         finish = await relay.done
         try:
             await self._close(finish)

@@ -62,14 +62,15 @@ class Connection(HTTP11ClientProtocol):
             return fail(RequestNotSent())
         self._state = "WAITING"
         self._currentRequest = sent
-        self._transportProxy = TransportProxyProducer(self.transport)
-        parser = self._parser = AnswerParser(sent, self._finishResponse, self._abandon)
-        parser.makeConnection(self._transportProxy)
-        self._responseDeferred = parser.answered
         if len(body) <= _SENT_WITH_HEAD_BYTES:
             self._send(head + body)
         else:
             self.transport.writeSequence((head, body))
+        # Nothing comes before the reactor's next turn: the provider need not wait for this.
+        self._transportProxy = TransportProxyProducer(self.transport)
+        parser = self._parser = AnswerParser(sent, self._finishResponse, self._abandon)
+        parser.makeConnection(self._transportProxy)
+        self._responseDeferred = parser.answered
         return parser.answered
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

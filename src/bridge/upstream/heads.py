@@ -154,12 +154,15 @@ class AnswerParser(HTTPClientParser):
         answered = self.answered
         del self._responseDeferred
         rest = data[head.end :]
-        answered.callback(
-            Answer(status, head.start[1], fields, head.length, bool(rest), body.deliver)
-        )
-        body.rest_until_wanted()
-        if rest and self._decode is not None:
-            self._decode(rest)
+        try:
+            if rest:
+                self._decode(rest)
+        finally:
+            # What came with the head is there when the body is asked for, even before a fault.
+            answered.callback(
+                Answer(status, head.start[1], fields, head.length, body.begun, body.deliver)
+            )
+            body.rest_until_wanted()
         return True
 
 
@@ -175,6 +178,11 @@ class IncomingBody:
         self._kept: list[bytes] = []
         self._ended: Failure | None = None
         self._resting = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it has come."""
+        return bool(self._kept)
 
     def deliver(self, protocol: IProtocol) -> None:
         """Give what has come and what comes to `protocol`."""

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -22,6 +22,7 @@ from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
 from bridge.upstream.draining import Drain
+from bridge.upstream.interface import Downstream, Passage
 
 _SHORTEST_WAIT_SECONDS = 0.01
 _MOST_BEHIND_BYTES = 128 * 1024  # more than a passage keeps back: it has left something out
@@ -48,29 +49,6 @@ class Finish(Enum):
     """We were told to stop, or the client has gone."""
     LEFT = auto()
     """The client has gone, and what is still to come is being read on."""
-
-
-class Downstream(Protocol):
-    """The client's side of an answer that has been started."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes of the body."""
-
-    def register(self, producer: IPushProducer) -> None:
-        """Pause and resume `producer` as the client reads."""
-
-    def unregister(self) -> None:
-        """Forget the producer."""
-
-
-class Passage(Protocol):
-    """What bytes go through on their way to the client; see the dialects."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Take upstream's next bytes; return what the client gets now."""
-
-    def finish(self) -> bytes:
-        """Say that upstream has ended; return what was kept back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +78,7 @@ class Relay(TwistedProtocol):
         clock: IReactorTime,
         started: float,
         limits: RelayLimits,
+        begun: bool = False,
         passage: Passage | None = None,
         drain: Drain | None = None,
     ) -> None:
@@ -115,6 +94,7 @@ class Relay(TwistedProtocol):
             clock: for the limits.
             started: when the exchange began, in the clock's seconds.
             limits: how long to wait for what.
+            begun: whether the first bytes are there, and come with the connection.
             passage: what the bytes go through; None for as they came.
             drain: reads on when the client has gone; None to close upstream then.
         """
@@ -134,6 +114,7 @@ class Relay(TwistedProtocol):
         self._clock = clock
         self._started = started
         self._limits = limits
+        self._begun = begun
         self._passage = passage
         self._drain = drain
         self._rest = b""
@@ -195,20 +176,21 @@ class Relay(TwistedProtocol):
     def connectionMade(self) -> None:
         """Take the client's pace."""
         self._downstream.register(self)
-        self._wait()
+        if not self._begun:
+            self._wait()
 
     def dataReceived(self, data: bytes) -> None:
         """Look at a chunk and write it in the same turn, unless it is the last."""
         if self._settled:
-            if self._drain is not None and self._drain.under_way:
-                self._drain.data(data)
+            self._read_on(data)
             return
         self._last_byte = self._clock.seconds()
         self.bytes_from_upstream += len(data)
         self._sha256.update(data)
         whole = self.bytes_from_upstream == self._length
-        later = self.first_byte_at is None and not whole and self._looked_at_later(data)
-        if self.first_byte_at is None:
+        first = self.first_byte_at is None
+        later = first and not whole and self._looked_at_later(data)
+        if first:
             self.first_byte_at = self._last_byte
         came, last = data, not later and self._look(data)
         if self._passage is not None:
@@ -225,6 +207,12 @@ class Relay(TwistedProtocol):
             self._downstream.write(data)
         if later and self._look(came) and not (self.ended or self._settled):
             self._hold(b"")  # the last all the same: what HTTP says of the end waits
+        if first and self._timer is None and not self._settled:
+            self._wait()
+
+    def _read_on(self, data: bytes) -> None:
+        if self._drain is not None and self._drain.under_way:
+            self._drain.data(data)
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""

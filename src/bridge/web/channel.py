@@ -101,11 +101,11 @@ class BridgeChannel(http.HTTPChannel):
         if self._awaits_head():
             head = usual_request(data)
             if head is not None and head.end <= self.totalHeadersSize and not _expects(head):
-                data = data[head.end :]
-                self._take(head)
+                data = self._take(head, data[head.end :])
                 if self.transport.disconnecting:
                     return
-        super().dataReceived(data)
+        if data:
+            super().dataReceived(data)
         if self._lost:
             return
         if self.line_mode:
@@ -126,8 +126,13 @@ class BridgeChannel(http.HTTPChannel):
             and self._discarded is None
         )
 
-    def _take(self, head: ReadHead) -> None:
-        """Take a whole head, as `lineReceived` would line by line."""
+    def _take(self, head: ReadHead, rest: bytes) -> bytes:
+        """Take a whole head, as `lineReceived` would line by line, and a body that came with it.
+
+        Returns:
+            What is left of `rest`, which came after the head.
+        """
+        whole = head.length == len(rest) > 0
         self._busyReceiving = True  # what comes meanwhile is read afterwards
         try:
             request = self.requestFactory(self, len(self.requests))
@@ -141,13 +146,19 @@ class BridgeChannel(http.HTTPChannel):
                 self._transferDecoder = _ChunkedTransferDecoder(take, finished)
             elif head.length >= 0:
                 self.length = head.length
-                self._transferDecoder = _IdentityTransferDecoder(head.length, take, finished)
+                if not whole:
+                    self._transferDecoder = _IdentityTransferDecoder(head.length, take, finished)
             self._fields = head.fields
             self.allHeadersReceived()
-            if self.length == 0:
+            if whole and self._discarded is None:
+                take(rest)
+                rest = b""
+                self.allContentReceived()
+            elif self.length == 0:
                 self.allContentReceived()
             else:
                 self.setRawMode()
+            return rest
         finally:
             self._busyReceiving = False
 

@@ -347,8 +347,10 @@ class Gateway:
         """Return if what the provider keeps, and the request is about, is the user's own."""
         route, authenticated = asked.route, asked.authenticated
         assert route is not None and authenticated is not None  # noqa: S101 - see serve
-        named = route.stored_id(split_target(asked.path_and_query)[0])
-        about = (*references, named) if named is not None else tuple(references)
+        about = tuple(references)
+        if route.stored:
+            named = route.stored_id(split_target(asked.path_and_query)[0])
+            about = (*about, named) if named is not None else about
         if about:
             await self._stored.require(
                 authenticated.actor,
