@@ -156,7 +156,7 @@ def assemble(
         keep_seconds=keep_seconds(settings),
         reactor=reactor,
         log=structlog.get_logger("bridge.journal"),
-        on_append=part.appended or writer.notify,
+        on_append=None if part.is_worker else writer.notify,
         files=metrics.timed(DiskFiles()),
     )
     scrubbing(journal)

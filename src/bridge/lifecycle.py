@@ -205,7 +205,6 @@ class Lifecycle:
     def _begin_work(self) -> None:
         """Do what one process does for all."""
         bridge = self._bridge
-        bridge.writer.notify()
         bridge.followers.start()
         bridge.retention.start()
         if bridge.siem is not None:

@@ -33,8 +33,6 @@ class Part:
     """Where the parent runs the demo provider."""
     shared: SharedLimits | None = None
     """What all workers count for limits that hold for them together."""
-    appended: Callable[[], None] | None = None
-    """To be told of every append to the journal, instead of a writer in this process."""
     stored: Callable[[], Awaitable[None]] | None = None
     """Comes back when what all processes have written down until now is in the database."""
     journals: Journals | None = None

@@ -17,7 +17,6 @@ from bridge.recording.writer import (
     BATCH_SECONDS,
     FLUSH_SECONDS,
     LOCK_SECONDS,
-    POLL_SECONDS,
     Writer,
 )
 from bridge.recording.writer_batches import LONGEST_PAUSE_SECONDS
@@ -88,7 +87,7 @@ class FollowingTests(WriterCase):
         self.pass_time(1)
         journal.append(self.tools(1))
 
-        self.pass_time(POLL_SECONDS + 2 * BATCH_SECONDS)
+        self.pass_time(2 * BATCH_SECONDS)
 
         self.assertEqual(len(self.store.lines), 1)
 

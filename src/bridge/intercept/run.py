@@ -105,11 +105,13 @@ class Run:
             _log.error("end of a failed interception not written", id=str(self.interception.id))
 
     async def go(self) -> None:
-        """Run to the end."""
+        """Run to the end, and tell the circuit breaker how the last leg went."""
         try:
             await self._go()
         finally:
-            self._leave()
+            error = self._tap.finish().error if self._tap is not None else None
+            failed = self._broke or (error is not None and is_overload(error))
+            self._legs.leave(self._status() if not self._gone else None, failed=failed)
 
     async def _go(self) -> None:
         kept = None
@@ -130,12 +132,6 @@ class Run:
             await self._refuse(e, EndState.UPSTREAM_ERROR)
             return
         await self._relay_answer(response, kept)
-
-    def _leave(self) -> None:
-        """Tell the circuit breaker how the last leg went."""
-        error = self._tap.finish().error if self._tap is not None else None
-        failed = self._broke or (error is not None and is_overload(error))
-        self._legs.leave(self._status() if not self._gone else None, failed=failed)
 
     async def _relay_answer(self, response: Response, kept: Kept | None) -> None:
         content_type = first(response.headers, b"content-type")

@@ -33,12 +33,15 @@ from bridge.store.errors import StoreUnavailable
 
 BATCH_RECORDS = 1000
 BATCH_BYTES = 1 << 20
-BATCH_SECONDS = 0.050
-"""How long records gather before they are sent."""
+BATCH_SECONDS = 0.25
+"""How long records gather before they are sent; whoever is quiet for less would be kept waiting
+more often than with fewer and larger batches."""
+BATCH_APPENDS = 200
+"""So many of this process' own are sent sooner."""
+LEFT_SECONDS = 0.05
+"""How long little of what a batch has left may gather more."""
 MUCH_BYTES = 1 << 17
 """With more than this waiting the next batch is sent at once."""
-POLL_SECONDS = 0.25
-"""How often journals of other processes are looked at, which cannot notify us."""
 TIDY_SECONDS = 30.0
 LOCK_SECONDS = 30.0
 """How often it is tried to become the writer while another process is."""
@@ -125,7 +128,8 @@ class Writer:
         self._running: Deferred[object] | None = None
         self._sleeping: tuple[IDelayedCall, Deferred[None]] | None = None
         self._sleeps_soundly = False
-        self._hurried = False
+        self._appended = 0
+        self._left = False
         self._flushes: list[_Flush] = []
         self._outdated = 0
         self._on_disk: Callable[[], Deferred[None]] | None = None
@@ -169,12 +173,10 @@ class Writer:
             self._thread = None
 
     def notify(self) -> None:
-        """Note that something was appended: it is sent within BATCH_SECONDS."""
-        if self._hurried:
-            return
-        self._hurried = True
-        if self._sleeping is not None and not self._sleeps_soundly:
-            self._sleeping[0].reset(BATCH_SECONDS)
+        """Note that something was appended; it is sent within BATCH_SECONDS, also when untold."""
+        self._appended += 1
+        if self._many and not self._sleeps_soundly:
+            self._wake()
 
     async def flush(self, *, limit_seconds: float = FLUSH_SECONDS) -> None:
         """Return when everything that is in the journals now is stored, by whichever process.
@@ -214,6 +216,10 @@ class Writer:
         )
 
     @property
+    def _many(self) -> bool:
+        return self._appended >= BATCH_APPENDS
+
+    @property
     def _problem(self) -> str | None:
         return self._batches.problem or self._trouble or self._unsaved
 
@@ -221,7 +227,7 @@ class Writer:
         while not self._stopping:
             if not self._locked():
                 self._settle_flushes()
-                await self._sleep(POLL_SECONDS if self._flushes else LOCK_SECONDS, soundly=True)
+                await self._sleep(BATCH_SECONDS if self._flushes else LOCK_SECONDS, soundly=True)
                 continue
             try:
                 if self._due_to_tidy():
@@ -241,14 +247,14 @@ class Writer:
                 continue
             self._trouble = None
             self._settle_flushes()
-            if much or self._flushes:
+            if much or self._flushes or self._many:
                 await self._sleep(0.0)
             else:
-                await self._sleep(BATCH_SECONDS if self._hurried else POLL_SECONDS)
+                await self._sleep(LEFT_SECONDS if self._left else BATCH_SECONDS)
 
     async def _round(self) -> bool:
         """Send a batch of every journal, and return whether much is left."""
-        self._hurried = False
+        self._appended, self._left = 0, False
         much = False
         for followed in self._directories.all():
             batch = followed.tail.read(max_records=BATCH_RECORDS, piece_bytes=BATCH_BYTES)
@@ -256,8 +262,7 @@ class Writer:
             if not batch.caught_up:
                 remaining = followed.tail.remaining()
                 much = much or remaining > MUCH_BYTES
-                # Little by little is no use: let more gather.
-                self._hurried = self._hurried or remaining > 0
+                self._left = self._left or remaining > 0
         return much
 
     async def _send(self, followed: Followed, batch: Batch) -> None:
@@ -360,11 +365,11 @@ class Writer:
         return self._thread.run(work)
 
     async def _sleep(self, seconds: float, *, soundly: bool = False) -> None:
-        """Wait; unless `soundly`, a notification shortens it to BATCH_SECONDS."""
+        """Wait; unless `soundly`, BATCH_APPENDS shorten it."""
         if self._stopping:
             return
         over: Deferred[None] = Deferred()
-        self._sleeps_soundly = soundly or seconds <= BATCH_SECONDS
+        self._sleeps_soundly = soundly
         self._sleeping = (self._reactor.callLater(seconds, self._wake_up), over)
         await over
 

@@ -261,9 +261,8 @@ class Gateway:
         started: float,
     ) -> tuple[Exchange, Any]:
         """Read, admit, and write down that the request was accepted."""
-        route, authenticated = asked.route, asked.authenticated
+        route, authenticated, upstream = asked.route, asked.authenticated, asked.upstream
         assert route is not None and authenticated is not None  # noqa: S101 - see serve
-        upstream = asked.upstream
         provider = upstream.provider
         read = await self._read(asked, route, head, request.body.content)
         credential = provider.credential(authenticated.user_credential)

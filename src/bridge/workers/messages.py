@@ -96,10 +96,6 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """To the parent: it accepts connections, and knows whom it serves."""
 
 
-class Appended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """To the parent: something is in the journal."""
-
-
 class Flush(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """To the parent: say when what is in the journals now is in the database."""
 
@@ -113,7 +109,7 @@ class Reloaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 FromParent = Hello | Stored | Ping | Flushed | BeginAnew | Reload | Stop
-FromWorker = Pulse | Ready | Appended | Flush | Reloaded
+FromWorker = Pulse | Ready | Flush | Reloaded
 
 _encoder = msgspec.json.Encoder()
 _from_parent: msgspec.json.Decoder[FromParent] = msgspec.json.Decoder(FromParent)

@@ -24,7 +24,6 @@ from bridge.telemetry.metrics import Metrics
 from bridge.workers.child import Child, Spawning
 from bridge.workers.handing import pairs
 from bridge.workers.messages import (
-    Appended,
     BeginAnew,
     Flush,
     Flushed,
@@ -306,9 +305,6 @@ class Supervisor:
                 self._pulsed(place, message)
             case Ready():
                 self._ready(place)
-            case Appended():
-                if self._writer is not None:
-                    self._writer.notify()
             case Flush(number=number):
                 run_in_background("store for a worker", self._flush(place, number))
             case Reloaded(problems=problems):

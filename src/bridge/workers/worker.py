@@ -32,7 +32,6 @@ from bridge.workers.life import WorkerLifecycle
 from bridge.workers.messages import (
     FROM_PARENT,
     TO_PARENT,
-    Appended,
     BeginAnew,
     Flush,
     Flushed,
@@ -51,8 +50,6 @@ from bridge.workers.messages import (
     line_of,
 )
 
-APPENDED_SECONDS = 0.02
-"""How often, at most, the parent's writer is told that something was appended."""
 FLUSH_SECONDS = 2.0
 """How long a request waits for other workers' records to be in the database."""
 CLOSE_SECONDS = 2.0
@@ -78,7 +75,6 @@ class Worker:
         self._database: Deferred[str] = Deferred()
         self._flushes: dict[int, Deferred[None]] = {}
         self._flush_number = 0
-        self._telling: object | None = None
         self._stopping = False
         with in_a_file(hello.content) as path:
             self._settings = load(path if hello.config else None, hello.flags, environ)
@@ -120,7 +116,6 @@ class Worker:
                     server=_Told(self._database),
                     demo=demo,
                     shared=shared,
-                    appended=self._appended,
                     stored=self._stored,
                 ),
             )
@@ -203,14 +198,6 @@ class Worker:
         """Say so at once when the last run's tokens are known, before the database is there."""
         if self._bridge is not None and self._bridge.directory.ready:
             self._ready()
-
-    def _appended(self) -> None:
-        if self._telling is None:
-            self._telling = self._reactor.callLater(APPENDED_SECONDS, self._tell_of_appending)
-
-    def _tell_of_appending(self) -> None:
-        self._telling = None
-        self._tell(Appended())
 
     async def _stored(self) -> None:
         self._flush_number += 1
