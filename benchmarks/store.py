@@ -10,7 +10,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,27 +41,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-dir", type=Path, help="a directory that stays; default: none does")
     parser.add_argument("--times", type=int, default=20, help="each question is asked so often")
     parser.add_argument("--exported-days", type=int, default=15, help="the newest so many days")
+    parser.add_argument(
+        "--only", choices=("questions", "export"), help="a part; records that are there stay so"
+    )
     given = parser.parse_args(arguments)
     size = Size(
         interceptions=given.interceptions,
         days=given.days,
         searchable_days=given.searchable_days,
     )
-    given_or_not = (given.data_dir, given.times, given.exported_days)
-    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, *given_or_not)))
+    parts = {"questions", "export"} if given.only is None else {given.only}
+    how = (given.data_dir, given.times, given.exported_days, parts)
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, size, *how)))
 
 
-async def _run(reactor: Any, size: Size, kept: Path | None, times: int, exported: int) -> None:
+async def _run(
+    reactor: Any, size: Size, kept: Path | None, times: int, exported: int, parts: Set[str]
+) -> None:
     data_dir = kept or Path(tempfile.mkdtemp(prefix="aibridge-bench-store-"))
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     home: Path | None = None
     try:
-        home = await _filled(reactor, size, data_dir)
+        home = await _filled(reactor, size, data_dir, tidied="questions" in parts)
         # Anew, as it is shipped: what was cached is cold, and everything is made durable.
         server = _server(reactor, data_dir, unsafe_fast=False)
         try:
-            await _measured(reactor, await server.start(), times)
-            for form in Format:
+            dsn = await server.start()
+            if "questions" in parts:
+                await _measured(reactor, dsn, times)
+            for form in Format if "export" in parts else ():
                 since = _yesterday() - timedelta(days=exported - 1)
                 print(await export(server, data_dir, form, since=since), flush=True)
         finally:
@@ -102,19 +110,26 @@ async def _measured(reactor: Any, dsn: str, times: int) -> None:
         await pool.close()
 
 
-async def _filled(reactor: Any, size: Size, data_dir: Path) -> Path:
-    """Make sure that the records are there, and return where the server lives."""
+async def _filled(reactor: Any, size: Size, data_dir: Path, *, tidied: bool) -> Path:
+    """Make sure that the records are there, and return where the server lives.
+
+    Args:
+        reactor: runs.
+        size: how many, if there are none.
+        data_dir: of the database.
+        tidied: whether what follows from records that are there is brought up to date.
+    """
     server = _server(reactor, data_dir, unsafe_fast=True)
     try:
         pool = _pool(reactor, await server.start())
         await pool.start()
         try:
             await migrate(pool)
-            if await pool.transaction(stored_days, read_only=True):
+            if not await pool.transaction(stored_days, read_only=True):
+                await fill(pool, size, last=_yesterday(), say=_say)
+            elif tidied:
                 await derive(pool, searchable=size.searchable_days, say=_say)
                 await tidy(pool)
-            else:
-                await fill(pool, size, last=_yesterday(), say=_say)
         finally:
             await pool.close()
     finally:
