@@ -50,6 +50,8 @@ class ChatReader:
         self._text_only = True
         """Whether there has been no tool call and no thought."""
         self._usage_told: TokenUsage | None = None
+        self._counted: TokenUsage | None = None
+        """What was made of the counts, until a chunk may have told others."""
         self._frame = Frame.around(b"")
 
     @property
@@ -132,6 +134,7 @@ class ChatReader:
         )
 
     def _take(self, chunk: dict[str, Any]) -> Sequence[Observation]:
+        self._counted = None
         counted = self._take_head(chunk)
         choices = chunk.get("choices")
         if not isinstance(choices, list):
@@ -250,7 +253,9 @@ class ChatReader:
         ended = self._error is None and (self._ended or self._all_finished())
         final = ended and self._final
         source = UsageSource.PROVIDER_FINAL if final else UsageSource.PROVIDER_PARTIAL
-        return usage_from(self._tally, self._response_id, source)
+        if self._counted is None or self._counted.source is not source:
+            self._counted = usage_from(self._tally, self._response_id, source)
+        return self._counted
 
 
 class _Choice:
