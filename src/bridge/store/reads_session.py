@@ -41,7 +41,7 @@ from bridge.store.sessions_json import (
 
 DEFAULT_THREADS = 50
 MAX_THREADS = 200
-MAX_ACTIONS = 250
+MAX_ACTIONS = 150
 """Interceptions on one page, however few threads they are in: nobody else is served meanwhile."""
 
 _SNAPSHOT = (
