@@ -129,7 +129,7 @@ class Writer:
         self._sleeping: tuple[IDelayedCall, Deferred[None]] | None = None
         self._sleeps_soundly = False
         self._appended = 0
-        self._left = False
+        self._left = self._much = False
         self._flushes: list[_Flush] = []
         self._outdated = 0
         self._on_disk: Callable[[], Deferred[None]] | None = None
@@ -171,6 +171,10 @@ class Writer:
         if self._thread is not None:
             self._thread.stop()
             self._thread = None
+
+    def is_far_behind(self) -> bool:
+        """Return whether a batch has left so much that the next is sent at once."""
+        return self._much
 
     def notify(self) -> None:
         """Note that something was appended; it is sent within BATCH_SECONDS, also when untold."""
@@ -232,7 +236,7 @@ class Writer:
             try:
                 if self._due_to_tidy():
                     await self._directories.tidy()
-                much = await self._round()
+                much = self._much = await self._round()
             except Stopped:
                 return
             except CancelledError:

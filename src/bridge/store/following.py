@@ -24,6 +24,9 @@ T = TypeVar("T")
 PASS_SECONDS = 300.0
 """Limit of one statement: a client may put a whole day's requests into one session."""
 _RETRY_SECONDS = 5.0
+GIVES_WAY_SECONDS = 10.0
+"""How long a follower rests, at most, before a pass while what it gives way to is busy."""
+_LOOKS_SECONDS = 0.25
 
 
 class Transactions(Protocol):
@@ -87,6 +90,11 @@ class Follower:
         self._running: Deferred[object] | None = None
         self._stopped = False
         self._behind = False
+        self._busy: Callable[[], bool] = lambda: False
+
+    def give_way_to(self, busy: Callable[[], bool]) -> None:
+        """Rest as long as `busy()`, though no longer than GIVES_WAY_SECONDS for each pass."""
+        self._busy = busy
 
     def start(self) -> None:
         """Begin."""
@@ -103,6 +111,7 @@ class Follower:
 
     async def _run(self) -> None:
         while not self._stopped:
+            await self._give_way()
             began = self._clock.seconds()
             try:
                 done = await self._pool.transaction(self._work, statement_seconds=PASS_SECONDS)
@@ -121,6 +130,12 @@ class Follower:
                 if not done.more:
                     seconds = max(self._pace.seconds, seconds)
             await self._rest(seconds)
+
+    async def _give_way(self) -> None:
+        left = GIVES_WAY_SECONDS
+        while left > 0 and self._busy() and not self._stopped:
+            await self._rest(_LOOKS_SECONDS)
+            left -= _LOOKS_SECONDS
 
     async def _rest(self, seconds: float) -> None:
         if self._stopped:
