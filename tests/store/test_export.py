@@ -13,14 +13,17 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from twisted.internet import reactor
 
 from bridge.cli.resuming import resume_point
 from bridge.domain.errors import BadRequest
 from bridge.domain.records import Record
 from bridge.store.export import HEADINGS, Export, Format
+from bridge.store.export_pages import Pages
 from bridge.store.filters import Filter, filter_from
 from bridge.store.reads import list_interceptions, read_interception
 from bridge.store.reads_json import InterceptionWithLegs
+from bridge.store.threaded import Readers
 from bridge.store.writes import write_batch
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -97,6 +100,36 @@ class ExportTests(ExportCase):
                 )
             )
             self.assertEqual(each, read)
+
+    async def test_every_character_and_every_kind_of_detail_comes_through(self) -> None:
+        strange = "".join(map(chr, range(1, 0x100))) + "\u2028\ufeff\U0001f600 \\v \\\\n"
+        await self.write(*self.maker.whole(prompt=strange, model=strange, client=strange))
+        await self.write(*self.maker.whole())
+
+        text = await self.text(Format.JSONL)
+
+        found = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
+        (one,) = [each for each in found if each["model"] == strange]
+        self.assertEqual((one["client"], one["user_prompts"][0]["prompt"]), (strange, strange))
+        for each in found:
+            for name in ("token_usages", "user_prompts", "tool_usages", "model_thoughts", "legs"):
+                self.assertEqual({of["interception_id"] for of in each[name]}, {each["id"]}, name)
+
+    async def test_what_is_read_in_threads_is_the_same(self) -> None:
+        await self.write_many()
+        for form in Format:
+            whole = await self.text(form)
+            readers = Readers(dsn=self.dsn, reactor=reactor, size=2, statement_seconds=30)
+            export = Export(Filter(), format=form, visible_to=None, cutoff=None)
+            pages = Pages(readers, export, ahead=3, rows=5)
+
+            found = HEADINGS[form].encode()
+            while (page := await pages.next()) is not None:
+                found += page.data
+            await pages.close()
+            await readers.close()
+
+            self.assertEqual(found.decode(), whole)
 
     async def test_a_spreadsheet_reads_every_record_and_runs_no_formula(self) -> None:
         await self.write_many()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import stat
@@ -234,6 +235,7 @@ def _opened(path: Path | None, form: Format, *, resume: bool) -> Iterator[Writin
 
 async def _direct(session: Session, export: Export, writing: Writing) -> None:
     """Write page after page; the next ones are made while one is written."""
+    gc.freeze()  # what is there stays, and is not looked through again and again
     readers = Readers(
         dsn=session.dsn,
         reactor=session.reactor,

@@ -1,4 +1,4 @@
-"""The statements of `store.export`: one row of text for each interception of a range of ids.
+"""The statements of `store.export`, which give text for the interceptions of a range of ids.
 
 `{day}` is the day as a literal, `{these}` what says which ids, `{scalar}` the function that makes a
 value JSON. The members of the JSON are those of the API's (`reads_json`), so that there is one
@@ -8,6 +8,7 @@ row again, which takes three times as long.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -44,9 +45,11 @@ MERGE = """
 SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off
 """
 
+_LITERAL = re.compile("'[^']*''[^']*'")
+_ID_LENGTH = len(str(UUID(int=0)))
 _MOST_ARGUMENTS = 90
 """PostgreSQL takes 100."""
-_DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
+DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
     "token_usages": ("aibridge_token_usages", TokenUsage),
     "user_prompts": ("aibridge_user_prompts", UserPrompt),
     "tool_usages": ("aibridge_tool_usages", ToolUsage),
@@ -58,10 +61,22 @@ _DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
 
 def _concat(parts: Sequence[str]) -> str:
     """Return the parts as one text; unlike ||, it takes NULL for nothing, and copies once."""
+    parts = _fewer(parts)
     while len(parts) > _MOST_ARGUMENTS:
         pieces = [parts[at : at + _MOST_ARGUMENTS] for at in range(0, len(parts), _MOST_ARGUMENTS)]
         parts = [_concat(piece) for piece in pieces]
     return f"concat({', '.join(parts)})"
+
+
+def _fewer(parts: Sequence[str]) -> Sequence[str]:
+    """Put literals together that follow each other."""
+    fewer: list[str] = []
+    for part in parts:
+        if fewer and part.startswith("'") and _LITERAL.fullmatch(fewer[-1] + part):
+            fewer[-1] = fewer[-1][:-1] + part[1:]
+        else:
+            fewer.append(part)
+    return fewer
 
 
 def _json(column: str, hint: object) -> str:
@@ -95,7 +110,7 @@ def _members(kind: type[msgspec.Struct], alias: str) -> list[str]:
     for name in kind.__struct_fields__:
         if kind is not InterceptionWithLegs:
             value = _json(f"{alias}.{name}", hints[name])
-        elif name in _DETAILS:
+        elif name in DETAILS:
             continue
         else:
             value = _EXPRESSIONS.get(name) or _json(f"{alias}.{name}", hints[name])
@@ -124,23 +139,41 @@ LEFT JOIN (
 ) {name} ON {name}.interception_id = i.id"""  # noqa: S608  # constants only
 
 
-def _joined(name: str) -> str:
-    table, kind = _DETAILS[name]
+def _id_at(kind: type[msgspec.Struct], name: str) -> slice:
+    """Return where an id is in the text of an object; nothing but ids comes before it."""
+    at = len("{")
+    for each in kind.__struct_fields__:
+        at += len(f'"{each}":"')
+        if each == name:
+            break
+        at += _ID_LENGTH + len('",')
+    return slice(at, at + _ID_LENGTH)
+
+
+def _objects(place: int, table: str, kind: type[msgspec.Struct]) -> str:
     row = _concat([*_members(kind, "d"), "'}}'"])
-    return _gathered(name, table, f"string_agg({row}, ',') AS found")
+    return f"""
+UNION ALL (
+    SELECT {place}, {row} FROM {table} d
+    WHERE d.day = {{day}} AND d.interception_id {{these}}
+    ORDER BY d.interception_id, d.n
+)"""  # noqa: S608  # constants only
 
 
-def _with_details() -> list[str]:
-    return [part for n in _DETAILS for part in (f"""',"{n}":['""", f"{n}.found", "']'")]
-
-
-_LINE = _concat([_concat(_members(InterceptionWithLegs, "i")), *_with_details(), r"E'}}\n'"])
-JSON_LINES = f"""
-SELECT {_LINE}
-FROM aibridge_interceptions i {"".join(map(_joined, _DETAILS))}
-WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
-ORDER BY i.id
+JSON_OBJECTS = f"""
+(
+    SELECT 0, {_concat(_members(InterceptionWithLegs, "i"))} FROM aibridge_interceptions i
+    WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
+    ORDER BY i.id
+) {"".join(_objects(place, *each) for place, each in enumerate(DETAILS.values(), 1))}
 """  # noqa: S608  # constants only
+"""Rows of a place and of JSON: 0 is the beginning of an interception's object, n is an object in
+its n-th list of DETAILS. They are place by place, and within one in order."""
+ID_AT = (
+    _id_at(InterceptionWithLegs, "id"),
+    *(_id_at(kind, "interception_id") for _, kind in DETAILS.values()),
+)
+"""Where the interception's id is in the JSON of a place."""
 
 
 def _moment(expression: str) -> str:
@@ -220,7 +253,7 @@ _SUMS = (
 _FIELDS = [part for _, expression in _COLUMNS for part in ("','", expression)][1:]
 _RECORD = _concat([*_FIELDS, r"E'\r\n'"])
 CSV_LINES = f"""
-SELECT {_RECORD}
+SELECT 0, {_RECORD}
 FROM aibridge_interceptions i {"".join(_SUMS)}
 WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
 ORDER BY i.id

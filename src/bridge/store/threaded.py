@@ -1,14 +1,12 @@
 """Reading in threads: for whoever reads so much that waking the reactor for every piece counts.
 
 The driver then waits for a whole result itself, in a thread, which takes this process a third of
-the time; and much text can be copied as it is on the wire. The statements are the same: a
-transaction's coroutine runs to its end in the thread.
+the time; and text can be left as it is on the wire. The statements are the same: a transaction's
+coroutine runs to its end in the thread.
 """
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -31,13 +29,8 @@ from bridge.store.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
-_COPY = "COPY ({sql}) TO STDOUT WITH (FORMAT binary)"
-_COPY_START = 11 + 4
-"""Bytes of its signature and flags; then comes how long the rest of its head is."""
-_COPY_LENGTH = struct.Struct("!i")
-_COPY_ROW = struct.Struct("!hi")
-"""How many columns follow, and how long the first one is."""
-_COPY_END = struct.Struct("!h").pack(-1)
+_AS_BYTES = (23, 25)
+"""integer, text."""
 
 
 class Readers:
@@ -113,7 +106,7 @@ class Readers:
         try:
             if not reader.open:
                 reader.connection = self._connect(parameters)
-            cursor = CopyingCursor(reader.connection.cursor())
+            cursor = RawCursor(reader.connection.cursor())
             cursor.run("BEGIN READ ONLY")
             result = _finished(work(cursor))
             cursor.run("COMMIT")
@@ -130,9 +123,9 @@ class Readers:
         except psycopg2.Error as e:
             raise connect_error(e, self._address) from e
         connection.autocommit = True
-        connection.set_client_encoding("UTF8")  # as it is copied
+        connection.set_client_encoding("UTF8")  # as `raw` gives it
         psycopg2.extras.register_uuid(conn_or_curs=connection)
-        CopyingCursor(connection.cursor()).run(SETTINGS, (self._milliseconds,))
+        RawCursor(connection.cursor()).run(SETTINGS, (self._milliseconds,))
         return connection
 
 
@@ -153,7 +146,7 @@ class _Reader:
             self.connection.close()
 
 
-class CopyingCursor(Cursor):
+class RawCursor(Cursor):
     """A cursor whose statements have ended when `execute` gives its coroutine."""
 
     def __init__(self, cursor: Any) -> None:
@@ -171,22 +164,25 @@ class CopyingCursor(Cursor):
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
 
-    def copied(self, sql: str, params: Parameters = None) -> Sequence[memoryview]:
-        """Run one query of one column of texts, and return them in UTF-8.
+    def raw(self, sql: str, params: Parameters = None) -> Sequence[tuple[Any, ...]]:
+        """Run one query, and return its texts and integers as the server sent them, in UTF-8.
 
-        Neither the server nor this process looks at what is in them, as both do in results.
+        Other threads run until the whole result is there. COPY, which the driver gives row by row,
+        would wait for them at each row.
 
         Raises:
             StoreUnavailable: the connection is gone, or the server is.
             StoreError: the server refuses it.
         """
-        copy = io.BytesIO()
         try:
-            query = self._last.mogrify(sql, params).decode()
-            self._last.copy_expert(_COPY.format(sql=query), copy)
+            with self._last.connection.cursor() as cursor:
+                psycopg2.extensions.register_type(psycopg2.extensions.BYTES, cursor)
+                cursor.string_types.update(dict.fromkeys(_AS_BYTES, psycopg2.extensions.BYTES))
+                cursor.execute(sql, params)
+                rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
+                return rows
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
-        return _values(copy.getbuffer())
 
 
 def _finished(work: Awaitable[T]) -> T:
@@ -196,25 +192,3 @@ def _finished(work: Awaitable[T]) -> T:
     except StopIteration as e:
         return cast("T", e.value)
     raise StoreError("A transaction in a thread waited for something else than its cursor.")
-
-
-def _values(copy: memoryview) -> list[memoryview]:
-    """Return the values of the one column of what was copied.
-
-    Raises:
-        StoreError: there are other columns, or NULL.
-    """
-    at = _COPY_START
-    at += _COPY_LENGTH.size + _COPY_LENGTH.unpack_from(copy, at)[0]
-    values = []
-    end = len(copy) - len(_COPY_END)
-    while at < end:
-        columns, length = _COPY_ROW.unpack_from(copy, at)
-        if columns != 1 or length < 0:
-            raise StoreError("A statement gave something else than one text.")
-        at += _COPY_ROW.size
-        values.append(copy[at : at + length])
-        at += length
-    if copy[at:] != _COPY_END:
-        raise StoreError("A copy was not whole.")
-    return values
