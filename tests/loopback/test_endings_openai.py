@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import deferLater
 
+from bridge.dialects.chat_completions.passage import UsagePassage
 from bridge.domain.records import TokenUsageRecorded
 from bridge.upstream.relay import RelayLimits
 from tests.loopback import endings
@@ -17,6 +18,27 @@ BEGUN = CHAT.start + CHAT.text
 
 class ChatCompletedTests(endings.CompletedCases):
     speech = CHAT
+
+
+class OwnFaultTests(SpeakingTestCase):
+    speech = CHAT
+
+    async def test_a_fault_of_ours_at_the_first_bytes_closes_upstream_and_is_written_down(
+        self,
+    ) -> None:
+        def broken(_: UsagePassage, chunk: bytes) -> bytes:
+            raise ValueError(chunk)
+
+        self.patch(UsagePassage, "feed", broken)
+        await self.start([Send(stream_head() + chunk(BEGUN)), Hold()])
+        client = await self.connect()
+
+        client.send(self.request(CHAT.ask_stream))
+        await self.upstream.left()
+        await client.ended()
+        await self.settled()
+
+        self.assertEqual(self.journal.ended.status, "gateway_abort")
 
 
 class ChatClientLeavesTests(endings.ClientLeavesCases):

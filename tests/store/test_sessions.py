@@ -237,6 +237,18 @@ class Following(BridgeTestCase):
         self.result_of(follower.stop())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_stopped_while_it_gives_way_it_begins_nothing(self) -> None:
+        pool = Absent()
+        log = structlog.get_logger("test")
+        follower = SessionsFollower(pool=pool, reactor=self.clock, log=log)
+        follower.give_way_to(lambda: True)
+        follower.start()
+        self.clock.advance(0.25)
+
+        self.result_of(follower.stop())
+
+        self.assertEqual((pool.asked, self.clock.getDelayedCalls()), (0, []))
+
     def test_stopped_before_it_was_started_it_says_nothing(self) -> None:
         log = structlog.get_logger("test")
         follower = SessionsFollower(pool=Absent(), reactor=self.clock, log=log)

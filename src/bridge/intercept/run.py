@@ -73,7 +73,7 @@ class Run:
         self._aborted_with: BridgeError | None = None
         self._last: list[Observation] | None = None
         self._gone = False
-        """Whether the client left, or we broke off: nothing is known of the provider."""
+        """Whether client or we left: nothing is known of the provider."""
         self._drain: Drain | None = None
         self._left_at: float | None = None
         """When the client left a stream that is read on."""
@@ -95,6 +95,8 @@ class Run:
 
     def fail(self) -> None:
         """Write down that we failed, when that can be written."""
+        if self._relay is not None:
+            self._relay.stop()
         try:
             self._end(
                 EndState.GATEWAY_ABORT,
@@ -167,9 +169,8 @@ class Run:
         self._exchange.body.drop()
         if response.status < _LEAST_ERROR_STATUS:
             self._legs.works()
-        finish = await relay.done
         try:
-            await self._close(finish)
+            await self._close(await relay.done)
         except Unavailable:
             answer.cut()  # an end that is not recorded must not be seen
 

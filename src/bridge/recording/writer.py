@@ -238,12 +238,14 @@ class Writer:
                     await self._directories.tidy()
                 much = self._much = await self._round()
             except Stopped:
+                self._much = False
                 return
             except CancelledError:
                 raise
             except Exception as e:  # noqa: BLE001  # records must go on being stored
                 # What was read and not stored is read again.
                 self._directories.rewind()
+                self._much = False
                 if self._trouble is None:
                     self._log.exception("journal not stored")
                 self._trouble = f"{type(e).__name__}: {e}"

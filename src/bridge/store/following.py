@@ -111,7 +111,8 @@ class Follower:
 
     async def _run(self) -> None:
         while not self._stopped:
-            await self._give_way()
+            if not await self._gave_way():
+                return
             began = self._clock.seconds()
             try:
                 done = await self._pool.transaction(self._work, statement_seconds=PASS_SECONDS)
@@ -131,11 +132,13 @@ class Follower:
                     seconds = max(self._pace.seconds, seconds)
             await self._rest(seconds)
 
-    async def _give_way(self) -> None:
+    async def _gave_way(self) -> bool:
+        """Wait until it is time for a pass; return whether it is, rather than to stop."""
         left = GIVES_WAY_SECONDS
         while left > 0 and self._busy() and not self._stopped:
             await self._rest(_LOOKS_SECONDS)
             left -= _LOOKS_SECONDS
+        return not self._stopped
 
     async def _rest(self, seconds: float) -> None:
         if self._stopped:
