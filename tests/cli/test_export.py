@@ -17,6 +17,7 @@ from twisted.internet.error import ConnectError, ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.web.http import OK
 
@@ -32,6 +33,15 @@ COUNT = 4000
 ENOUGH = 3_000_000
 """Bytes after which something happens; all of them are many times as many."""
 _RETRY_SECONDS = 0.1
+_WITH_PEAK = """
+import pathlib
+from bridge.cli.main import main
+try:
+    main()
+finally:
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(status.partition("VmHWM:")[2].split()[0])
+"""
 
 
 class InterruptedTests(ProcessCase):
@@ -153,6 +163,35 @@ class InterruptedTests(ProcessCase):
                 await deferLater(reactor, _RETRY_SECONDS, lambda: None)
             else:
                 return
+
+
+class MemoryTests(ProcessCase):
+    timeout = 240
+
+    async def peak(self, *options: str) -> tuple[int, int]:
+        """Return the most memory that an export took, in KiB, and how many lines it wrote."""
+        path = self.directory / f"of{len(options)}"
+        out, err, code = await getProcessOutputAndValue(
+            sys.executable,
+            ("-c", _WITH_PEAK, "export", "--output", str(path), *options),
+            env=self.environment,
+            path=str(self.directory),
+            reactor=reactor,
+        )
+        self.assertEqual(code, 0, (out + err).decode())
+        return int(out), path.read_bytes().count(b"\n")
+
+    async def test_memory_does_not_grow_with_what_is_exported(self) -> None:
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        size = Size(interceptions=24_000, days=4, searchable_days=0, users=20)
+        await fill(self.pool, size, last=yesterday)
+
+        few, lines = await self.peak("--from", yesterday.isoformat())
+        many, all_lines = await self.peak()
+
+        self.assertEqual((lines, all_lines), (6000, 24_000))
+        # 18 000 more of them are a hundred MB.
+        self.assertLess(many - few, 32 << 10)
 
 
 class ProgressTests(ProcessCase):
