@@ -21,6 +21,7 @@ from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.channel import SiteLimits
 from bridge.web.management import Management
+from bridge.web.root import MAX_MANAGEMENT_BODY_BYTES
 from bridge.web.site import BridgeSite
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -55,7 +56,7 @@ class Everybody:
     """Lets every request in, as root.py does with what is no provider's."""
 
     def arrive(self, head: RequestHead) -> Arrival:
-        return Arrival(max_body_bytes=1000, place=None, query_is_ours=True)
+        return Arrival(max_body_bytes=MAX_MANAGEMENT_BODY_BYTES, place=None, query_is_ours=True)
 
     def refusal(self, head: RequestHead, error: Exception) -> Refusal:
         raise AssertionError(error)
