@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from benchmarks.store_ask import explain, questions
 from benchmarks.store_fill import Size, fill
 from benchmarks.store_rows import RARE_CLIENT, RARE_MODEL, RARE_PROVIDER, RARE_ROWS, RARE_WORD
 from bridge.store.partitions import ensure_days, stored_days
@@ -12,10 +13,11 @@ from bridge.store.search import index_day
 from tests.support.postgres import StoreTestCase
 
 COUNT = 3000
+MANY = 100_000
 
 
 class FillTests(StoreTestCase):
-    timeout = 120
+    timeout = 400
 
     async def count(self, sql: str) -> Any:
         ((found,),) = await self.fetch(sql)
@@ -57,6 +59,25 @@ class FillTests(StoreTestCase):
         self.assertEqual(await self.count(f"{rows}session_marks"), 0)
         # What a user uses changes little, so usage is far less than what it sums up.
         self.assertLess(await self.count(f"{rows}usage_daily"), COUNT // 3)
+
+    async def test_of_a_hundred_thousand_indexes_answer_what_is_asked(self) -> None:
+        days = 20
+        size = Size(interceptions=MANY, days=days, searchable_days=0)
+
+        await fill(self.pool, size, last=date(2026, 11, 24))
+
+        for table, of_each in {
+            "interceptions": 1.0, "user_prompts": 2.0, "token_usages": 1.5, "legs": 1.5,
+            "tool_usages": 3.0, "model_thoughts": 0.5,
+        }.items():  # fmt: skip
+            count = await self.count(f"SELECT count(*) FROM aibridge_{table}")
+            self.assertLess(abs(count - MANY * of_each), MANY // 1000, (table, count))
+        asked = {question.name: question for question in await questions(self.pool)}
+        for name in ("usage by day, a member's own", "interceptions, a user"):
+            plans = await explain(self.pool, asked[name])
+            self.assertIn("Index", plans)
+            self.assertNotIn("Seq Scan on aibridge_interceptions", plans)
+            self.assertNotIn("Seq Scan on aibridge_usage_daily", plans)
 
     async def test_what_is_searchable_is_what_our_follower_makes_of_the_records(self) -> None:
         size = Size(interceptions=600, days=2, users=50)
