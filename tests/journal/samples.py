@@ -238,6 +238,9 @@ def abandon(journal: Journal) -> None:
     if journal._housekeeping is not None:
         journal._housekeeping.cancel()
     journal._commit._disarm()
+    journal._reserve.close()
+    if journal._rolling._segment is not None:
+        journal._rolling._segment.close()
 
 
 def all_lines(directory: Path) -> list[JournalLine | DamagedLine]:
