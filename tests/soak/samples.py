@@ -9,8 +9,10 @@ from itertools import combinations
 
 MOST_BYTES_PER_10_000 = 1_000_000
 """The resident memory may grow by less than that in 10 000 requests."""
-WARM_UP = 0.5
-"""The first part of the samples, in which pools and caches fill, and memory grows to its peak."""
+WARM_UP = 0.25
+"""The first part of the samples, in which pools and caches fill."""
+MEMORY_WARM_UP = 0.5
+"""The part after which memory is judged: until then it grows to what the peaks of the load need."""
 _SLACK = 10
 """Things that may be more at the end than at the beginning, because the load is never the same."""
 
@@ -64,17 +66,18 @@ class Verdict:
 
 def verdict(samples: Sequence[Sample]) -> Verdict:
     """Judge samples, of which there must be a dozen."""
-    warm = samples[int(len(samples) * WARM_UP) :]
+    counted = samples[int(len(samples) * WARM_UP) :]
+    warm = samples[int(len(samples) * MEMORY_WARM_UP) :]
     slope = statistics.median(
         (later.rss_bytes - earlier.rss_bytes) / (later.requests - earlier.requests)
         for earlier, later in combinations(warm, 2)
         if later.requests > earlier.requests
     )
-    third = len(warm) // 3
+    third = len(counted) // 3
     grown = {}
     for name in ("file_descriptors", "deferreds", "delayed_calls", "connections"):
-        first = statistics.median(getattr(each, name) for each in warm[:third])
-        last = statistics.median(getattr(each, name) for each in warm[-third:])
+        first = statistics.median(getattr(each, name) for each in counted[:third])
+        last = statistics.median(getattr(each, name) for each in counted[-third:])
         if last > first * 1.1 + _SLACK:
             grown[name] = (first, last)
     return Verdict(
