@@ -43,7 +43,7 @@ class VerdictTests(BridgeTestCase):
 
     def test_a_peak_of_the_load_that_memory_remembers_is_no_leak(self) -> None:
         found = verdict(
-            self.samples(lambda each, n: replace(each, rss_bytes=80_000_000 + (n > 30) * 6_000_000))
+            self.samples(lambda each, n: replace(each, rss_bytes=80_000_000 + (n > 33) * 6_000_000))
         )
 
         self.assertTrue(found.flat, str(found))
