@@ -119,7 +119,8 @@ class Relay(TwistedProtocol):
         self._drain = drain
         self._rest = b""
         self._sha256 = hashlib.sha256()
-        self._client_sha256: Any = hashlib.sha256() if passage is not None else None
+        self._client_sha256: Any = None
+        """From where the client first got something else, be it only less so far."""
         self._altered = False
         """Whether the client got something else than upstream sent, not just less so far."""
         self._behind = bytearray()
@@ -186,18 +187,14 @@ class Relay(TwistedProtocol):
             return
         self._last_byte = self._clock.seconds()
         self.bytes_from_upstream += len(data)
-        self._sha256.update(data)
         whole = self.bytes_from_upstream == self._length
         first = self.first_byte_at is None
         later = first and not whole and self._looked_at_later(data)
         if first:
             self.first_byte_at = self._last_byte
         came, last = data, not later and self._look(data)
-        if self._passage is not None:
-            data = self._compared(data, self._passage.feed(data))
+        data = self._passed(data)
         self.bytes_to_client += len(data)
-        if self._client_sha256 is not None:
-            self._client_sha256.update(data)
         if self._held is not None:
             self._held.append(data)
         elif (last or whole) and not self.ended:
@@ -259,6 +256,18 @@ class Relay(TwistedProtocol):
         self._drain.begin(transport)
         self._settle(Finish.LEFT)
 
+    def _passed(self, came: bytes) -> bytes:
+        """Return what the client gets for a chunk; both are digested."""
+        passed = self._passage.feed(came) if self._passage is not None else came
+        if self._client_sha256 is None and passed != came:
+            self._client_sha256 = self._sha256.copy()
+        self._sha256.update(came)
+        if self._client_sha256 is not None:
+            if self._passage is not None:
+                passed = self._compared(came, passed)
+            self._client_sha256.update(passed)
+        return passed
+
     def _compared(self, came: bytes, passed: bytes) -> bytes:
         """Return `passed`, after noting whether the passage has left something out before it."""
         if self._altered or (passed == came and not self._behind):
@@ -279,7 +288,8 @@ class Relay(TwistedProtocol):
         self._rest = self._compared(b"", self._passage.finish())
         self._altered = self._altered or bool(self._behind)
         self.bytes_to_client += len(self._rest)
-        self._client_sha256.update(self._rest)
+        if self._client_sha256 is not None:
+            self._client_sha256.update(self._rest)
 
     def _hold(self, data: bytes) -> None:
         self._held = [data]
