@@ -25,7 +25,7 @@ FLOORS = {
     **dict.fromkeys(
         ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
     ),
-    **dict.fromkeys(("deadlines", "listening", "sending", "systemd"), 1),
+    **dict.fromkeys(("deadlines", "large_pages", "listening", "sending", "systemd"), 1),
     "domain": 0,
 }
 """First name below `bridge` → floor."""

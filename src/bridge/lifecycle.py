@@ -23,6 +23,7 @@ from bridge.deferreds import limited, run_in_background
 from bridge.demo.process import DemoProcess
 from bridge.domain.errors import BridgeError, Overloaded, Unauthenticated
 from bridge.domain.identity import Actor
+from bridge.large_pages import use_large_pages
 from bridge.listening import close_port, is_inherited
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
@@ -318,11 +319,12 @@ def _collect_rarely() -> None:
 
     A request makes a few hundred objects, nearly all freed by counting. With Python's defaults the
     collector would look for cycles at every second or third request, and now and then at all
-    modules: a tenth of the processor time, and pauses that clients feel.
+    modules: a tenth of the processor time, and pauses that clients feel. It goes into large pages.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
+    use_large_pages()
 
 
 async def _step(
