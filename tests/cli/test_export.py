@@ -190,8 +190,8 @@ class MemoryTests(ProcessCase):
         many, all_lines = await self.peak()
 
         self.assertEqual((lines, all_lines), (6000, 24_000))
-        # 18 000 more of them are a hundred MB.
-        self.assertLess(many - few, 32 << 10)
+        # 18 000 more of them are a hundred MB; how many pages are there at once is up to the disk.
+        self.assertLess(many - few, 64 << 10)
 
 
 class ProgressTests(ProcessCase):
