@@ -161,8 +161,8 @@ class DurabilityTestCase(TestCase):
         quarantine = bridge.data_dir / "journal" / "quarantine"
         self.assertEqual(list(quarantine.glob("*")), [])
 
-    def compare(self, records: Records, attempts: Sequence[Attempt], *, kills: int = 0) -> None:
-        """Check that the load was one, and that every row is as the ledger says; see Records."""
+    def compare(self, records: Records, attempts: Sequence[Attempt]) -> None:
+        """Check that the load was one, and that every row is as the ledger says."""
         answered = sum(each.outcome == COMPLETE and each.status == 200 for each in attempts)
         seconds = max(a.sent_at for a in attempts) - min(a.sent_at for a in attempts)
         seen = Counter(f"{each.outcome} {each.status}" for each in attempts)
@@ -171,7 +171,7 @@ class DurabilityTestCase(TestCase):
             f"stored: {records.states()}",
             flush=True,
         )
-        faults = records.faults(attempts, kills=kills)
+        faults = records.faults(attempts)
 
         self.assertEqual(faults, [], f"seed {self.seed}: {len(faults)} faults")
         self.assertGreaterEqual(answered, REQUESTS)

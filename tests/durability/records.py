@@ -41,7 +41,6 @@ SELECT (SELECT ROW(count(*), sum(input_tokens), sum(output_tokens))::text
         FROM aibridge_sessions)
 """
 
-_UNSEEN = "lost with []"
 _KILLED = frozenset({"completed", "lost"})
 _DEFINED = _KILLED | {"client_abort", "upstream_error", "gateway_abort"}
 
@@ -87,12 +86,8 @@ class Records:
         sql = "SELECT coalesce(status, 'open'), count(*) FROM aibridge_interceptions GROUP BY 1"
         return dict(self._ask(sql))
 
-    def faults(self, attempts: Sequence[Attempt], *, kills: int = 0) -> list[str]:
-        """Return a sentence for everything that is not as `attempts` say.
-
-        Each of `kills` may have come between an answer's first bytes and the look at them: of one
-        answer the counts that they told may be missing.
-        """
+    def faults(self, attempts: Sequence[Attempt]) -> list[str]:
+        """Return a sentence for everything that is not as `attempts` say."""
         rows: dict[str, list[Any]] = defaultdict(list)
         faults = []
         for row in self._ask(_ROWS):
@@ -107,8 +102,7 @@ class Records:
         faults += [f"a row of no attempt: {prompt[:40]!r}" for prompt in rows]
         if strays := self._ask(_STRAYS)[0][0]:
             faults.append(f"{strays} rows belong to no interception")
-        unseen = [fault for fault in faults if fault.endswith(_UNSEEN)]
-        return [each for each in faults if each not in unseen] if len(unseen) <= kills else faults
+        return faults
 
     def _ask(self, sql: str) -> list[Any]:
         connection = psycopg2.connect(
@@ -167,7 +161,7 @@ def _of_completed(attempt: Attempt, row: Any) -> Iterator[str]:
 
 
 def _of_lost(attempt: Attempt, row: Any) -> Iterator[str]:
-    """What the client has seen of a cut answer is written down in the turn in which it is sent."""
+    """What the client has seen of a cut answer was written down before it was sent on."""
     final = expected_usage(attempt)
     partial = Usage(
         input_tokens=final.input_tokens, cache_read_tokens=final.cache_read_tokens, output_tokens=1
@@ -175,7 +169,7 @@ def _of_lost(attempt: Attempt, row: Any) -> Iterator[str]:
     found = [_usage(tokens) for tokens in row["tokens"]]
     allowed = [[partial], [final], *([] if attempt.began else [[]])]
     if found not in allowed:
-        yield f"lost with {found}"  # see _UNSEEN
+        yield f"lost with {found}"
 
 
 def _of_seen(attempt: Attempt, row: Any) -> Iterator[str]:

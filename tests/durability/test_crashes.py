@@ -24,7 +24,7 @@ class CrashTests(DurabilityTestCase):
         records = Records(bridge.database_address())
         self.wait_until_stored(bridge, records, attempts)
 
-        self.compare(records, attempts, kills=KILLS)
+        self.compare(records, attempts)
         self.assertGreater(cut(attempts), 0)
 
     def test_database_away_for_the_whole_load(self) -> None:
@@ -62,5 +62,5 @@ class CrashTests(DurabilityTestCase):
         records = Records(database.address)
         self.wait_until_stored(bridge, records, attempts)
 
-        self.compare(records, attempts, kills=KILLS)
+        self.compare(records, attempts)
         self.assertGreater(cut(attempts), 0)

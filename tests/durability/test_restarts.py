@@ -44,7 +44,7 @@ class RestartTests(DurabilityTestCase):
         bridge.start()
         self.wait_until_stored(bridge, records, attempts)
 
-        self.compare(records, attempts, kills=4)
+        self.compare(records, attempts)
 
     def test_stopped_in_mid_load(self) -> None:
         """SIGTERM: answers that are running end as they should, and all is stored at the exit."""

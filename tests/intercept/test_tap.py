@@ -51,9 +51,6 @@ class FaultyReader:
     def skips(self, block: bytes) -> bool:
         return False
 
-    def completes_nothing(self, chunk: bytes) -> bool:
-        raise KeyError("secret words of the answer")
-
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         raise KeyError("secret words of the answer")
 

@@ -66,7 +66,7 @@ class RelayTestCase(BridgeTestCase):
         super().setUp()
         self.client = MemoryClient()
         self.upstream = MemoryUpstream()
-        self.last = self.plain = b"\0never"
+        self.last = b"\0never"
         self.seen: list[tuple[bytes, bool]] = []
         """What was looked at, and whether the client had it by then."""
         self.durable: Deferred[None] = succeed(None)
@@ -89,7 +89,6 @@ class RelayTestCase(BridgeTestCase):
             downstream=self.client,
             length=length,
             look=self.look,
-            looked_at_later=lambda data: self.plain in data,
             ending=ending,
             between=lambda: PING if self.boundary else b"",
             clock=self.clock,
@@ -108,46 +107,15 @@ class RelayTestCase(BridgeTestCase):
         return self.successResultOf(relay.done)
 
 
-class LookedAtLaterTests(RelayTestCase):
-    """The client has the first bytes before they are looked at, if they complete nothing."""
-
-    def test_only_the_first_chunk_is_written_first(self) -> None:
-        self.plain, self.last = b"plain", b"stop"
+class LookTests(RelayTestCase):
+    def test_no_byte_reaches_the_client_before_it_was_looked_at(self) -> None:
+        """What is recorded of it is then in the journal, whenever the process is killed."""
+        self.last = b"stop"
         relay = self.relay()
-        for chunk in (b"plain 1", b"plain 2", b"stop"):
+        for chunk in (b"start", b"text", b"stop"):
             relay.dataReceived(chunk)
-        self.assertEqual(self.seen, [(b"plain 1", True), (b"plain 2", False), (b"stop", False)])
-        self.assertEqual(self.client.body, b"plain 1plain 2stop")
-        self.assertEqual(relay.bytes_to_client, len(self.client.body))
-
-    def test_a_first_chunk_that_may_complete_something_is_looked_at_first(self) -> None:
-        self.plain = b"plain"
-        relay = self.relay()
-        relay.dataReceived(b"tool")
-        self.assertEqual(self.seen, [(b"tool", False)])
-        self.assertEqual(self.client.body, b"tool")
-
-    def test_an_end_that_looked_plain_withholds_what_comes_behind_it(self) -> None:
-        self.plain = self.last = b"stop"
-        self.durable = Deferred()
-        relay = self.relay()
-        relay.dataReceived(b"stop")
-        self.assertEqual((self.endings, self.client.body), (1, b"stop"))
-        relay.dataReceived(b"behind")
-        relay.connectionLost(Failure(ResponseDone()))
-        self.assertEqual(self.client.body, b"stop")
-        self.assertNoResult(relay.done)
-        self.durable.callback(None)
-        self.assertEqual(self.client.body, b"stopbehind")
-        self.assertIs(self.done(relay), Finish.COMPLETE)
-
-    def test_the_last_bytes_of_a_known_length_are_held_whatever_they_look_like(self) -> None:
-        self.plain, self.durable = b"plain", Deferred()
-        relay = self.relay(length=5)
-        relay.dataReceived(b"plain")
-        self.assertEqual((self.endings, self.client.body), (1, b""))
-        self.durable.callback(None)
-        self.assertEqual(self.client.body, b"plain")
+        self.assertEqual(self.seen, [(b"start", False), (b"text", False), (b"stop", False)])
+        self.assertEqual(self.client.body, b"starttextstop")
 
 
 class EveryCutTests(RelayTestCase):

@@ -68,13 +68,6 @@ class Reader(Protocol):
         Called for every event that goes past: no decoding here.
         """
 
-    def completes_nothing(self, chunk: bytes) -> bool:
-        """Return whether bytes that begin with an event are sure to complete nothing that counts.
-
-        That is the answer's end, a tool call or a thought: what is recorded of them has to be
-        written down before the client sees them. No decoding here: the client waits.
-        """
-
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event (name b"" when it had none); return what it completed."""
 

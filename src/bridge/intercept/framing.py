@@ -97,8 +97,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Sees upstream's bytes first."""
     passage: Passage | None
     """What they go through; None for as they came."""
-    looked_at_later: Look = never_last
-    """Says of the first bytes whether it is enough that `look` sees them after the client."""
 
     @classmethod
     def as_it_comes(
@@ -106,7 +104,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         response: Response,
         look: Look,
         *,
-        looked_at_later: Look,
         passage: Passage | None,
         streaming: bool,
     ) -> View:
@@ -119,7 +116,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             length=None if streaming else response.length,
             look=look,
             passage=passage,
-            looked_at_later=looked_at_later,
         )
 
     @classmethod

@@ -95,8 +95,6 @@ class Run:
 
     def fail(self) -> None:
         """Write down that we failed, when that can be written."""
-        if self._relay is not None:
-            self._relay.stop()
         try:
             self._end(
                 EndState.GATEWAY_ABORT,
@@ -147,13 +145,11 @@ class Run:
             downstream=answer,
             length=view.length if view.passage is None else None,
             look=view.look,
-            looked_at_later=view.looked_at_later,
             ending=self._end_answer,
             between=self._between,
             clock=self._clock,
             started=self._exchange.started,
             limits=self._limits,
-            begun=response.begun and kept is None,
             passage=view.passage,
             drain=self._drain_for(view),
         )
@@ -270,7 +266,6 @@ class Run:
         return View.as_it_comes(
             response,
             look,
-            looked_at_later=self._tap.completes_nothing if self._tap else never_last,
             passage=make() if make is not None else None,
             streaming=self._streaming,
         )

@@ -116,17 +116,6 @@ class Tap:
         """
         return self._observing and not (self._decoder is not None and self._decoder.left_out)
 
-    def completes_nothing(self, chunk: bytes) -> bool:
-        """Return whether `chunk` may be written before it is looked at."""
-        decoder = self._decoder
-        if decoder is None or not self._framed or not decoder.at_boundary:
-            return False
-        try:
-            return self._reader.completes_nothing(chunk)
-        except Exception as e:  # noqa: BLE001 - the stream outlives any fault in observing
-            self._stop(e)
-            return False
-
     def data(self, chunk: bytes) -> bool:
         """Look at the next bytes before they are written; return whether they end the answer."""
         decoder = self._decoder

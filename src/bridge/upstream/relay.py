@@ -72,13 +72,11 @@ class Relay(TwistedProtocol):
         downstream: Downstream,
         length: int | None,
         look: Callable[[bytes], bool],
-        looked_at_later: Callable[[bytes], bool],
         ending: Callable[[], Deferred[None]],
         between: Callable[[], bytes],
         clock: IReactorTime,
         started: float,
         limits: RelayLimits,
-        begun: bool = False,
         passage: Passage | None = None,
         drain: Drain | None = None,
     ) -> None:
@@ -88,13 +86,11 @@ class Relay(TwistedProtocol):
             downstream: an answer whose head has been sent.
             length: the announced length of the body, if any.
             look: sees each chunk before it is written; returns whether it ends the answer.
-            looked_at_later: says of the first chunk whether it is enough to see it after that.
             ending: called once, before the last bytes are written; they wait for its Deferred.
             between: returns whole events of ours that may be written now, or b"".
             clock: for the limits.
             started: when the exchange began, in the clock's seconds.
             limits: how long to wait for what.
-            begun: whether the first bytes are there, and come with the connection.
             passage: what the bytes go through; None for as they came.
             drain: reads on when the client has gone; None to close upstream then.
         """
@@ -108,13 +104,11 @@ class Relay(TwistedProtocol):
         self._downstream = downstream
         self._length = length
         self._look = look
-        self._looked_at_later = looked_at_later
         self._ending = ending
         self._between = between
         self._clock = clock
         self._started = started
         self._limits = limits
-        self._begun = begun
         self._passage = passage
         self._drain = drain
         self._rest = b""
@@ -177,22 +171,20 @@ class Relay(TwistedProtocol):
     def connectionMade(self) -> None:
         """Take the client's pace."""
         self._downstream.register(self)
-        if not self._begun:
-            self._wait()
+        self._wait()
 
     def dataReceived(self, data: bytes) -> None:
         """Look at a chunk and write it in the same turn, unless it is the last."""
         if self._settled:
-            self._read_on(data)
+            if self._drain is not None and self._drain.under_way:
+                self._drain.data(data)
             return
         self._last_byte = self._clock.seconds()
         self.bytes_from_upstream += len(data)
         whole = self.bytes_from_upstream == self._length
-        first = self.first_byte_at is None
-        later = first and not whole and self._looked_at_later(data)
-        if first:
+        if self.first_byte_at is None:
             self.first_byte_at = self._last_byte
-        came, last = data, not later and self._look(data)
+        last = self._look(data)
         data = self._passed(data)
         self.bytes_to_client += len(data)
         if self._held is not None:
@@ -202,14 +194,6 @@ class Relay(TwistedProtocol):
         elif data:
             self._last_write = self._last_byte
             self._downstream.write(data)
-        if later and self._look(came) and not (self.ended or self._settled):
-            self._hold(b"")  # the last all the same: what HTTP says of the end waits
-        if first and self._timer is None and not self._settled:
-            self._wait()
-
-    def _read_on(self, data: bytes) -> None:
-        if self._drain is not None and self._drain.under_way:
-            self._drain.data(data)
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""

@@ -28,8 +28,6 @@ from bridge.domain.observations import ModelThought, Observation, TokenUsage, Us
 _MAX_CHOICES = 128
 # As many as a request may ask for.
 _DONE = b"[DONE]"
-_TELLING = (_DONE, b"error", b"tool", b"function", b"reasoning", b"thinking")
-"""One of them stands in every event that ends an answer, or begins what is recorded of one."""
 
 
 class ChatReader:
@@ -47,8 +45,6 @@ class ChatReader:
         """Whether `[DONE]`, or a whole document, has been taken."""
         self._final = False
         """Whether the last counts came when every choice had finished."""
-        self._text_only = True
-        """Whether there has been no tool call and no thought."""
         self._usage_told: TokenUsage | None = None
         self._counted: TokenUsage | None = None
         """What was made of the counts, until a chunk may have told others."""
@@ -67,10 +63,6 @@ class ChatReader:
             return False
         self._frame = Frame.around(block)
         return True
-
-    def completes_nothing(self, chunk: bytes) -> bool:
-        """Return whether `chunk` is sure to hold text, counts and beginnings only."""
-        return self._text_only and not any(each in chunk for each in _TELLING)
 
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event; return what it completed."""
@@ -199,8 +191,6 @@ class ChatReader:
             reasoning = reasoning_in(message)
             if reasoning:
                 state.thought.add(reasoning, self._room)
-            if reasoning or "tool_calls" in message or "function_call" in message:
-                self._text_only = False
             found.extend(state.calls.take(message, self._response_id))
         elif message is not None:
             self._room.odd = True

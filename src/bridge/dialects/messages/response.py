@@ -88,19 +88,6 @@ class MessagesReader:
             block.find(_TEXT_DELTA, 27, _LOOK) > 0 or block.find(_TEXT_DELTA_SPACED, 27, _LOOK) > 0
         )
 
-    def completes_nothing(self, chunk: bytes) -> bool:
-        """Return whether `chunk` is sure to hold text, counts and beginnings only.
-
-        One of these words stands in every event that ends an answer, or begins what is recorded.
-        """
-        return not (
-            self._open
-            or b"message_stop" in chunk
-            or b"error" in chunk
-            or b"tool" in chunk
-            or b"thinking" in chunk
-        )
-
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event; return what it completed.
 

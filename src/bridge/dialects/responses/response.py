@@ -133,10 +133,6 @@ class ResponsesReader:
             return 0 < dot < end and not block.startswith(_UNNAMED_DONE)
         return False
 
-    def completes_nothing(self, chunk: bytes) -> bool:  # noqa: ARG002 - see below
-        """Return False: what completes something looks like what does not, to the last byte."""
-        return False
-
     def event(self, name: bytes, data: bytes) -> Sequence[Observation]:
         """Take one server-sent event; return what it completed.
 
