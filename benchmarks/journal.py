@@ -174,7 +174,7 @@ async def measure(
         if following:
             followers.start()
         served = _server_seconds(server_pid)
-        wrote, pace, ours = await _once(reactor, pool, root, appends, followers)
+        wrote, pace, ours = await _once(reactor, pool, root, appends)
         served = _server_seconds(server_pid) - served
         await followers.stop()
         appended.append(wrote)
@@ -199,15 +199,13 @@ def _server_seconds(pid: int | None) -> float:
     return tree_seconds(pid)
 
 
-async def _once(
-    reactor: Any, pool: Pool, root: Path, appends: Appends, followers: Followers | None = None
-) -> tuple[Pace, Pace, float]:
+async def _once(reactor: Any, pool: Pool, root: Path, appends: Appends) -> tuple[Pace, Pace, float]:
     """Append and store; return how fast each went, and our processor time for storing."""
     journal = opened(root, reactor)
     try:
         wrote = await append(journal, appends)
         used = time.process_time()
-        pace = await store(journal, wrote.records, pool, reactor, followers)
+        pace = await store(journal, wrote.records, pool, reactor)
         used = time.process_time() - used
     finally:
         await journal.close()

@@ -27,7 +27,6 @@ from bridge.domain.records import (
 )
 from bridge.journal.appender import Journal, open_journal
 from bridge.recording.writer import Writer
-from bridge.store.followers import Followers
 from bridge.store.pool import Pool
 from bridge.store.writes import write_batch
 
@@ -188,18 +187,8 @@ async def append(journal: Journal, appends: Appends) -> Pace:
     )
 
 
-async def store(
-    journal: Journal, records: int, pool: Pool, reactor: Any, followers: Followers | None = None
-) -> Pace:
-    """Send all that is in a journal, so many records, to the database with a writer of its own.
-
-    Args:
-        journal: holds them.
-        records: how many.
-        pool: where to.
-        reactor: the running one.
-        followers: give way to the writer, as they do in a bridge; None when there are none.
-    """
+async def store(journal: Journal, records: int, pool: Pool, reactor: Any) -> Pace:
+    """Send all that is in a journal, so many records, to the database with a writer of its own."""
     writer = Writer(
         journal_root=journal.directory.parent,
         pool=pool,
@@ -210,8 +199,6 @@ async def store(
         keep_seconds=0.0,
     )
     writer.store_after(journal.on_disk)
-    if followers is not None:
-        followers.give_way_to(writer.is_far_behind)
     before = writer.status().behind_bytes
     began = time.perf_counter()
     writer.start()

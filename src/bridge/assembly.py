@@ -212,7 +212,6 @@ def assemble(
     siem = None if part.is_worker else build_siem(settings, database=database, reactor=reactor)
     log = structlog.get_logger("bridge.followers")
     followers = Followers(pool=database, reactor=reactor, log=log)
-    followers.give_way_to(writer.is_far_behind)
     status = Status(
         settings=settings,
         siem=siem,

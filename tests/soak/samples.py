@@ -5,14 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 MOST_BYTES_PER_10_000 = 1_000_000
 """The resident memory may grow by less than that in 10 000 requests."""
 WARM_UP = 0.25
 """The first part of the samples, in which pools and caches fill."""
-MEMORY_WARM_UP = 0.5
-"""The part after which memory is judged: until then it grows to what the peaks of the load need."""
 _SLACK = 10
 """Things that may be more at the end than at the beginning, because the load is never the same."""
 
@@ -43,7 +40,7 @@ class Verdict:
     rss_first_bytes: int
     rss_last_bytes: int
     rss_bytes_per_10_000: float
-    """Median of the slopes between any two samples: a leak is a line, a peak of load is a step."""
+    """Slope of the line through all samples."""
     grown: dict[str, tuple[float, float]]
     """Of what there was more at the end: medians of the first and of the last third."""
 
@@ -66,18 +63,15 @@ class Verdict:
 
 def verdict(samples: Sequence[Sample]) -> Verdict:
     """Judge samples, of which there must be a dozen."""
-    counted = samples[int(len(samples) * WARM_UP) :]
-    warm = samples[int(len(samples) * MEMORY_WARM_UP) :]
-    slope = statistics.median(
-        (later.rss_bytes - earlier.rss_bytes) / (later.requests - earlier.requests)
-        for earlier, later in combinations(warm, 2)
-        if later.requests > earlier.requests
-    )
-    third = len(counted) // 3
+    warm = samples[int(len(samples) * WARM_UP) :]
+    slope = statistics.linear_regression(
+        [each.requests for each in warm], [each.rss_bytes for each in warm]
+    ).slope
+    third = len(warm) // 3
     grown = {}
     for name in ("file_descriptors", "deferreds", "delayed_calls", "connections"):
-        first = statistics.median(getattr(each, name) for each in counted[:third])
-        last = statistics.median(getattr(each, name) for each in counted[-third:])
+        first = statistics.median(getattr(each, name) for each in warm[:third])
+        last = statistics.median(getattr(each, name) for each in warm[-third:])
         if last > first * 1.1 + _SLACK:
             grown[name] = (first, last)
     return Verdict(

@@ -13,7 +13,6 @@ from twisted.internet.task import Clock
 
 from bridge.domain.records import Record
 from bridge.store.errors import StoreUnavailable
-from bridge.store.following import GIVES_WAY_SECONDS
 from bridge.store.sessions import FOLLOW_SECONDS, Pass, SessionsFollower, follow
 from bridge.store.writes import write_batch
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
@@ -215,39 +214,6 @@ class Following(BridgeTestCase):
         self.assertEqual((before, pool.asked), (2, 5))
         self.result_of(follower.stop())
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_it_gives_way_to_a_busy_writer_and_not_for_ever(self) -> None:
-        pool = Absent()
-        pool.away = False
-        log = structlog.get_logger("test")
-        follower = SessionsFollower(pool=pool, reactor=self.clock, log=log)
-        busy = [True]
-        follower.give_way_to(lambda: busy[0])
-
-        follower.start()
-        self.clock.pump([0.25] * 8)
-        while_busy = pool.asked
-        busy[0] = False
-        self.clock.advance(0.25)
-        once_free = pool.asked
-        busy[0] = True
-        self.clock.pump([0.25] * round((FOLLOW_SECONDS + GIVES_WAY_SECONDS) / 0.25 + 1))
-
-        self.assertEqual((while_busy, once_free, pool.asked), (0, 1, 2))
-        self.result_of(follower.stop())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_stopped_while_it_gives_way_it_begins_nothing(self) -> None:
-        pool = Absent()
-        log = structlog.get_logger("test")
-        follower = SessionsFollower(pool=pool, reactor=self.clock, log=log)
-        follower.give_way_to(lambda: True)
-        follower.start()
-        self.clock.advance(0.25)
-
-        self.result_of(follower.stop())
-
-        self.assertEqual((pool.asked, self.clock.getDelayedCalls()), (0, []))
 
     def test_stopped_before_it_was_started_it_says_nothing(self) -> None:
         log = structlog.get_logger("test")

@@ -39,8 +39,6 @@ class Tally:
         self._said: dict[str, int] = {}
         self._said_texts: dict[str, str] = {}
         self._unknown = 0
-        self._uncached: int | None = None
-        """What `uncached` found, until something else is told."""
         self.seen = False
         """Whether the provider gave any count that we know."""
         self._odd = False
@@ -54,17 +52,12 @@ class Tally:
     @property
     def uncached(self) -> int:
         """The whole input without what the cache read and wrote; below 0 when that is more."""
-        if self._uncached is None:
-            self._uncached = self.told(self._whole)
-            for names in self._cached:
-                self._uncached -= self.told(*names)
-        return self._uncached
+        return self.told(self._whole) - sum(self.told(*names) for names in self._cached)
 
     def take(self, usage: object) -> None:
         """Take a `usage` object, whole or partial; None is nothing."""
         if usage is None:
             return
-        self._uncached = None
         if not isinstance(usage, dict):
             self._odd = True
             return

@@ -34,10 +34,10 @@ from bridge.store.errors import StoreUnavailable
 BATCH_RECORDS = 1000
 BATCH_BYTES = 1 << 20
 BATCH_SECONDS = 0.25
-"""How long records gather before they are sent; whoever is quiet for less would be kept waiting
-more often than with fewer and larger batches."""
+"""How long records gather before they are sent, whoever wrote them; a request that comes while a
+batch is made waits for it, so there are few of them."""
 BATCH_APPENDS = 200
-"""So many of this process' own are sent sooner."""
+"""So many of this process' own are sent without waiting for that."""
 LEFT_SECONDS = 0.05
 """How long little of what a batch has left may gather more."""
 MUCH_BYTES = 1 << 17
@@ -129,7 +129,7 @@ class Writer:
         self._sleeping: tuple[IDelayedCall, Deferred[None]] | None = None
         self._sleeps_soundly = False
         self._appended = 0
-        self._left = self._much = False
+        self._left = False
         self._flushes: list[_Flush] = []
         self._outdated = 0
         self._on_disk: Callable[[], Deferred[None]] | None = None
@@ -172,12 +172,8 @@ class Writer:
             self._thread.stop()
             self._thread = None
 
-    def is_far_behind(self) -> bool:
-        """Return whether a batch has left so much that the next is sent at once."""
-        return self._much
-
     def notify(self) -> None:
-        """Note that something was appended; it is sent within BATCH_SECONDS, also when untold."""
+        """Note that something was appended; with BATCH_APPENDS a batch is sent at once."""
         self._appended += 1
         if self._many and not self._sleeps_soundly:
             self._wake()
@@ -236,16 +232,14 @@ class Writer:
             try:
                 if self._due_to_tidy():
                     await self._directories.tidy()
-                much = self._much = await self._round()
+                much = await self._round()
             except Stopped:
-                self._much = False
                 return
             except CancelledError:
                 raise
             except Exception as e:  # noqa: BLE001  # records must go on being stored
                 # What was read and not stored is read again.
                 self._directories.rewind()
-                self._much = False
                 if self._trouble is None:
                     self._log.exception("journal not stored")
                 self._trouble = f"{type(e).__name__}: {e}"

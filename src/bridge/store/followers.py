@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -30,11 +29,6 @@ class Followers:
             UsageFollower(pool=pool, reactor=reactor, log=log),
             self.search,
         )
-
-    def give_way_to(self, busy: Callable[[], bool]) -> None:
-        """Rest while `busy()`, within bounds: what is derived of records comes after them."""
-        for each in self._followers:
-            each.give_way_to(busy)
 
     def start(self) -> None:
         """Begin."""

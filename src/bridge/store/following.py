@@ -24,9 +24,6 @@ T = TypeVar("T")
 PASS_SECONDS = 300.0
 """Limit of one statement: a client may put a whole day's requests into one session."""
 _RETRY_SECONDS = 5.0
-GIVES_WAY_SECONDS = 10.0
-"""How long a follower rests, at most, before a pass while what it gives way to is busy."""
-_LOOKS_SECONDS = 0.25
 
 
 class Transactions(Protocol):
@@ -90,11 +87,6 @@ class Follower:
         self._running: Deferred[object] | None = None
         self._stopped = False
         self._behind = False
-        self._busy: Callable[[], bool] = lambda: False
-
-    def give_way_to(self, busy: Callable[[], bool]) -> None:
-        """Rest as long as `busy()`, though no longer than GIVES_WAY_SECONDS for each pass."""
-        self._busy = busy
 
     def start(self) -> None:
         """Begin."""
@@ -111,8 +103,6 @@ class Follower:
 
     async def _run(self) -> None:
         while not self._stopped:
-            if not await self._gave_way():
-                return
             began = self._clock.seconds()
             try:
                 done = await self._pool.transaction(self._work, statement_seconds=PASS_SECONDS)
@@ -131,14 +121,6 @@ class Follower:
                 if not done.more:
                     seconds = max(self._pace.seconds, seconds)
             await self._rest(seconds)
-
-    async def _gave_way(self) -> bool:
-        """Wait until it is time for a pass; return whether it is, rather than to stop."""
-        left = GIVES_WAY_SECONDS
-        while left > 0 and self._busy() and not self._stopped:
-            await self._rest(_LOOKS_SECONDS)
-            left -= _LOOKS_SECONDS
-        return not self._stopped
 
     async def _rest(self, seconds: float) -> None:
         if self._stopped:

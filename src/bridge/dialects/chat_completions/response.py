@@ -46,8 +46,6 @@ class ChatReader:
         self._final = False
         """Whether the last counts came when every choice had finished."""
         self._usage_told: TokenUsage | None = None
-        self._counted: TokenUsage | None = None
-        """What was made of the counts, until a chunk may have told others."""
         self._frame = Frame.around(b"")
 
     @property
@@ -126,7 +124,6 @@ class ChatReader:
         )
 
     def _take(self, chunk: dict[str, Any]) -> Sequence[Observation]:
-        self._counted = None
         counted = self._take_head(chunk)
         choices = chunk.get("choices")
         if not isinstance(choices, list):
@@ -243,9 +240,7 @@ class ChatReader:
         ended = self._error is None and (self._ended or self._all_finished())
         final = ended and self._final
         source = UsageSource.PROVIDER_FINAL if final else UsageSource.PROVIDER_PARTIAL
-        if self._counted is None or self._counted.source is not source:
-            self._counted = usage_from(self._tally, self._response_id, source)
-        return self._counted
+        return usage_from(self._tally, self._response_id, source)
 
 
 class _Choice:
