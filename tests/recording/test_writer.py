@@ -86,7 +86,7 @@ class FollowingTests(WriterCase):
         writer = self.writer()
         journal = self.journal(on_append=writer.notify)
         writer.start()
-        self.pass_time(1)
+        self.pass_time(3.2 * BATCH_SECONDS)
         for record in self.tools(BATCH_APPENDS - 1):
             journal.append([record])
         self.pass_time(0.02)
