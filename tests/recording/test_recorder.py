@@ -50,8 +50,10 @@ class RecorderTests(BridgeTestCase):
         levels: Levels | None = None,
         prompt: str = "Hello",
         traffic: Traffic = Traffic.INTERCEPTED,
+        recorder: Recorder | None = None,
+        again: bool = False,
     ) -> Recording:
-        recorder = Recorder(journal=self.journal, levels=levels or Levels(), clock=self.clock)
+        recorder = recorder or self.recorder(levels or Levels())
         now = self.clock.seconds()
         return recorder.begin(
             Interception(
@@ -75,10 +77,16 @@ class RecorderTests(BridgeTestCase):
                 prompt=prompt,
                 bytes_in=10,
                 tool_results=(
-                    ToolResult(call_id="toolu_0", size_bytes=5, is_error=True, content="oh no"),
+                    ToolResult(
+                        call_id="toolu_0", size_bytes=5, is_error=True, content="oh no",
+                        perhaps_repeated=again,
+                    ),
                 ),
             )
-        )
+        )  # fmt: skip
+
+    def recorder(self, levels: Levels) -> Recorder:
+        return Recorder(journal=self.journal, levels=levels, clock=self.clock)
 
     def ending(self, state: EndState = EndState.COMPLETED) -> Ending:
         return Ending(
@@ -230,14 +238,30 @@ class RecorderTests(BridgeTestCase):
         alice, bob = UUID(int=1), UUID(int=2)
 
         def new(who: UUID, *results: ToolResult) -> list[str]:
-            return [each.call_id for each in brought.new(who, results)]
+            kept = brought.new(who, results)
+            brought.took(who, kept)
+            return [each.call_id for each in kept]
 
-        self.assertEqual(new(alice, result("a", again=False)), ["a"])
+        twice = (result("a", again=True), result("a", again=True))
+        self.assertEqual(new(alice, *twice), ["a"])
         self.assertEqual(new(alice, result("a", again=True), result("b", again=False)), ["b"])
         self.assertEqual(new(bob, result("a", again=True)), ["a"])
         self.assertEqual(new(alice, result("a", again=False)), ["a"])
         self.assertEqual(new(alice, result("c", again=False), result("d", again=False)), ["c", "d"])
         self.assertEqual(new(alice, result("b", again=True)), ["b"], "it was forgotten")
+
+    def test_a_result_that_was_not_written_down_comes_again(self) -> None:
+        recorder = self.recorder(Levels())
+        self.journal.full = True
+        with self.assertRaises(Unavailable):
+            self.begin(recorder=recorder, again=True)
+        self.journal.full = False
+
+        self.begin(recorder=recorder, again=True)
+        self.begin(recorder=recorder, again=True)
+
+        brought = [each.tool_results for each in self.journal.of(InterceptionStarted)]
+        self.assertEqual([len(each) for each in brought], [1, 0])
 
     def test_a_prompt_is_not_kept_in_memory(self) -> None:
         recording = self.begin(prompt="secret plan")

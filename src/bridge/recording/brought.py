@@ -26,14 +26,27 @@ class Brought:
         self._known: OrderedDict[tuple[UUID, str], None] = OrderedDict()
 
     def new(self, initiator_id: UUID, results: Sequence[ToolResult]) -> Sequence[ToolResult]:
-        """Return those that are to be recorded: all but the perhaps repeated that are known."""
+        """Return those that are to be recorded: all but the perhaps repeated that are known.
+
+        They are known once `took` is called, which is for when they have been written down.
+        """
         kept = []
+        seen = set()
         for each in results:
             key = (initiator_id, each.call_id)
-            if not (each.perhaps_repeated and key in self._known):
+            if key in self._known:
+                self._known.move_to_end(key)
+                seen.add(key)
+            if not (each.perhaps_repeated and key in seen):
                 kept.append(each)
+            seen.add(key)
+        return kept
+
+    def took(self, initiator_id: UUID, results: Sequence[ToolResult]) -> None:
+        """Remember `results`."""
+        for each in results:
+            key = (initiator_id, each.call_id)
             self._known[key] = None
             self._known.move_to_end(key)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
-        return kept

@@ -165,6 +165,8 @@ class Recorder:
         """Write the start down, of which `found` secrets were taken out."""
         recording.redactions += found
         recording.write([start])
+        if interception.tool_results:
+            self._brought.took(interception.actor.id, interception.tool_results)
         if self._counting is not None:
             recording.tally = self._counting.begin(
                 recording.interception, prompted=prompted, results=interception.tool_results
