@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tempfile
+import threading
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,12 @@ from uuid import UUID
 
 import msgspec
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from bridge.cli.resuming import resume_point
 from bridge.domain.errors import BadRequest
 from bridge.domain.records import Record
+from bridge.store.connection import Cursor
 from bridge.store.export import HEADINGS, Export, Format
 from bridge.store.export_pages import Pages
 from bridge.store.filters import Filter, filter_from
@@ -130,6 +133,24 @@ class ExportTests(ExportCase):
             await readers.close()
 
             self.assertEqual(found.decode(), whole)
+
+    async def test_the_threads_are_few_and_end_with_the_reading(self) -> None:
+        """What a large result leaves in a thread's heap is left in so many heaps at most."""
+        readers = Readers(dsn=self.dsn, reactor=reactor, size=2, statement_seconds=30)
+        threads: set[threading.Thread] = set()
+
+        async def work(cursor: Cursor) -> None:
+            threads.add(threading.current_thread())
+            await cursor.execute("SELECT pg_sleep(0.02)")
+
+        reading = [Deferred.fromCoroutine(readers.transaction(work)) for _ in range(8)]
+        for each in reading:
+            await each
+        self.assertEqual(len(threads), 2)
+        await readers.close()
+        for thread in threads:
+            thread.join(10)
+            self.assertFalse(thread.is_alive())
 
     async def test_a_spreadsheet_reads_every_record_and_runs_no_formula(self) -> None:
         await self.write_many()
