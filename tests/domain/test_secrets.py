@@ -8,12 +8,14 @@ import time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.domain.secret_assignments import ASSIGNMENT, FLAG
 from bridge.domain.secret_shapes import PLACES, SHAPES
 from bridge.domain.secrets import (
     LONGEST_PATTERN,
     MOST_SPANS,
     ExtraPattern,
     Secrets,
+    _hinting,
     known_secrets,
 )
 from tests.domain.secret_samples import NEGATIVES, PEM, POSITIVES, X
@@ -52,6 +54,25 @@ class FindingTests(BridgeTestCase):
 
         self.assertEqual(changed, [])
         self.assertGreaterEqual(len(NEGATIVES), 60)
+
+    @given(data=st.data())
+    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_the_first_look_at_a_short_text_overlooks_no_kind(self, data: st.DataObject) -> None:
+        shapes = [each.pattern for each in (*SHAPES, *PLACES)]
+        pattern = data.draw(st.sampled_from(shapes) | st.sampled_from((ASSIGNMENT, FLAG)))
+        secret = data.draw(st.from_regex(pattern, fullmatch=True))
+        text = (b"a word, " + secret + b" and more").decode("latin-1")
+
+        whole = known_secrets()._anything.search(text.encode()) is not None
+
+        self.assertTrue(_hinting(text.encode()) or not whole, text)
+
+    def test_the_first_look_at_a_short_text_sees_every_sample(self) -> None:
+        for label, text, _ in POSITIVES:
+            self.assertTrue(_hinting(text.encode()), label)
+
+    def test_a_short_text_of_plain_words_needs_no_second_look(self) -> None:
+        self.assertFalse(_hinting(b"Hello, what is the weather like in Paris?"))
 
     def test_no_secret_is_hidden_by_its_neighbours(self) -> None:
         """One look at many texts sees what a look at each would have seen."""

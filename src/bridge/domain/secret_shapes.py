@@ -186,3 +186,12 @@ PLACES: tuple[Place, ...] = (
     ),
 )
 """Secrets that are known by their place; the first group of a pattern is replaced."""
+
+HINT_RUN = 15
+"""Every secret has at least so many of these characters in a row, or one of the words beside it."""
+HINT_CHARACTERS = rb"[0-9A-Za-z_.~+/=:%-]"
+HINT_WORDS = (
+    b"passw", b"pwd", b"passphrase", b"passcode", b"secret", b"token", b"credential", b"key",
+    b"authorization", b"bearer", b"curl", b"://",
+)  # fmt: skip
+"""In lower case; of the assignments, too. In most short texts is none, and RE2 has not to start."""

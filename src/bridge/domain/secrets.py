@@ -25,7 +25,14 @@ from bridge.domain.secret_assignments import (
     named,
     secret_value,
 )
-from bridge.domain.secret_shapes import BOUNDARY, PLACES, SHAPES
+from bridge.domain.secret_shapes import (
+    BOUNDARY,
+    HINT_CHARACTERS,
+    HINT_RUN,
+    HINT_WORDS,
+    PLACES,
+    SHAPES,
+)
 
 MOST_SPANS = 10_000
 """With more secrets than this in it, what follows in a text is replaced as a whole."""
@@ -42,6 +49,12 @@ SHORTEST_VALUE = 8
 
 _MEMORY_BYTES = 64 << 20
 _PATTERN_MEMORY_BYTES = 1 << 20
+_LONGEST_USUAL = 512
+_MOST_USUAL = 1000
+# Characters and number of texts that are remembered.
+_SHORT_BYTES = 1000
+# Texts in which it pays to look for hints of secrets first.
+_RUN = re.compile(HINT_CHARACTERS + b"{%d}" % HINT_RUN)
 _LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
 _BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
@@ -90,23 +103,42 @@ class Secrets:
         everything = (*known, *(each.pattern for each in PLACES))
         self._anything = re2.compile(b"|".join(b"(?:%s)" % each for each in everything), options)
         """One look that most texts need no second after."""
+        self._clean: set[str] = set()
+        """Usual texts in which there is nothing."""
         self._flag = re2.compile(FLAG, options)
         self._name = re2.compile(NAME, options)
         self._extra = [(each.label, compiled(each)) for each in extra]
 
-    def may_be_in(self, texts: Sequence[str], values: Iterable[str] = ()) -> bool:
-        """Return whether a secret may be in one of `texts`: one look for all of them.
+    def may_be_in(
+        self, texts: Sequence[str], values: Iterable[str] = (), *, usual: Sequence[str] = ()
+    ) -> bool:
+        """Return whether a secret may be in one of `texts` or `usual`: one look for all of them.
 
         Lines end where the known kinds may begin and end, so none is hidden by its neighbours; of
         a configured pattern that is not known.
+
+        Args:
+            texts: what people, models and tools said.
+            values: credentials to be looked for as they are.
+            usual: names and words that come time and again, so that it pays to remember them.
         """
-        together = "\n".join(texts)
         if self._extra:
             return True
+        together = "\n".join((*texts, *usual))
         for value in values:
             if value in together:
                 return True
-        return self._anything.search(together.encode("utf-8", "surrogatepass")) is not None
+        new = [each for each in usual if each not in self._clean]
+        unknown = "\n".join((*texts, *new))
+        if not unknown:
+            return False
+        data = unknown.encode("utf-8", "surrogatepass")
+        if _hinting(data) and self._anything.search(data) is not None:
+            return True
+        if len(self._clean) + len(new) > _MOST_USUAL:
+            self._clean.clear()
+        self._clean.update(each for each in new if len(each) <= _LONGEST_USUAL)
+        return False
 
     def redacted(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
         """Return `text` without the secrets in it, and how many there were.
@@ -239,6 +271,14 @@ class Secrets:
 
 
 @cache
+def _hinting(data: bytes) -> bool:
+    """Return whether a text may have a secret in it, by a look that costs little."""
+    if len(data) > _SHORT_BYTES or _RUN.search(data) is not None:
+        return True
+    lower = data.lower()
+    return any(word in lower for word in HINT_WORDS)
+
+
 def known_secrets() -> Secrets:
     """Return what finds the known kinds, and no others; made when first asked for."""
     return Secrets()

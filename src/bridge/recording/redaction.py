@@ -26,6 +26,8 @@ _FIELDS: dict[type[Record], tuple[str, ...]] = {
     for record in get_args(AnyRecord)
 }
 """Per record, the members that say what people, models and providers said."""
+_USUAL = frozenset({"metadata", "user_agent"})
+"""Members that say the same few things time and again: names of counts, programs, a word or two."""
 _DEEPEST = 16
 _TOO_DEEP = "[redacted:too-deep]"
 
@@ -74,13 +76,14 @@ class Redaction:
         values = (*self._known, *own) if own else self._known
         said: list[tuple[str, object]] = []
         texts: list[str] = []
+        usual: list[str] = []
         flat = True
         for name in _FIELDS.get(type(record), ()):
             value = getattr(record, name)
             if value:
                 said.append((name, value))
-                flat = flat and _adds_texts(texts, name, value)
-        if flat and not (texts and self._secrets.may_be_in(texts, values)):
+                flat = flat and _adds_texts(usual if name in _USUAL else texts, name, value)
+        if flat and not self._secrets.may_be_in(texts, values, usual=usual):
             return record, 0
         changed: dict[str, object] = {}
         count = 0
