@@ -14,8 +14,16 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.domain.identity import Secret
+
+_sha256: Callable[[bytes], Any] = hashlib.sha256
+try:
+    # Python's own: OpenSSL is faster for what is long, but takes a long way to begin.
+    from _sha256 import sha256 as _sha256  # type: ignore[import-not-found, no-redef]
+except ImportError:  # of another Python than 3.11, or built without it
+    pass
 
 TOKEN_PREFIX = b"aib_"
 ID_LENGTH = 12
@@ -68,7 +76,8 @@ def claimed_id(value: str) -> str | None:
 
 def digest_of(value: str) -> bytes:
     """Return what is stored of a well-formed token, its SHA-256."""
-    return hashlib.sha256(value.encode("ascii")).digest()
+    digest: bytes = _sha256(value.encode("ascii")).digest()
+    return digest
 
 
 def contains_token_shape(value: bytes) -> bool:
