@@ -97,6 +97,7 @@ class RelayTestCase(BridgeTestCase):
             passage=passage,
         )
         relay.makeConnection(self.upstream)  # type: ignore[arg-type]
+        relay.watch()
         return relay
 
     def look(self, data: bytes) -> bool:
@@ -198,6 +199,24 @@ class WritingTests(RelayTestCase):
 
         self.assertIs(self.done(relay), Finish.COMPLETE)
         self.assertEqual(self.client.body, b"stop")
+
+    def test_a_slow_disk_is_waited_for_longer_than_an_upstream_that_has_said_its_end(self) -> None:
+        self.last, self.durable = b"stop", Deferred()
+        relay = self.relay()
+        relay.dataReceived(b"one")
+        relay.dataReceived(b"stop")
+
+        for _ in range(round(AFTER_END_SECONDS) + 5):
+            self.clock.advance(1)
+        self.assertNoResult(relay.done)
+        self.durable.callback(None)
+        self.clock.advance(AFTER_END_SECONDS / 2)
+
+        self.assertEqual(self.client.body, b"onestop")
+        self.assertNoResult(relay.done)  # upstream's own end is still to come
+        relay.connectionLost(Failure(ResponseDone()))
+        self.assertIs(self.done(relay), Finish.COMPLETE)
+        self.assertFalse(self.upstream.dropped)
 
     def test_an_end_that_the_disk_is_slow_to_take_is_withheld_not_skipped(self) -> None:
         self.last, self.durable = b"stop", Deferred()

@@ -33,7 +33,13 @@ class Answer(Downstream, Protocol):
         length: int | None,
         begun: bool,
     ) -> None:
-        """Send the head; it may wait a moment for a body that has begun, or has a length."""
+        """Send the head; it may wait a moment for a body that has begun, or has a length.
+
+        Once the body has been asked for, `limit_wait` is to be called.
+        """
+
+    def limit_wait(self) -> None:
+        """Let a head that still waits for its body wait no longer than a moment."""
 
     def refuse(self, error: BridgeError, body: bytes) -> None:
         """Send an error of ours as the whole answer; nothing has been started."""

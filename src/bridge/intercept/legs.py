@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
@@ -25,13 +26,19 @@ _log = structlog.get_logger("bridge.interception")
 class Legs:
     """The legs of one exchange."""
 
-    def __init__(self, exchange: Exchange, clock: IReactorTime) -> None:
-        """Send what the attempts of `exchange` say, and record it."""
+    def __init__(
+        self, exchange: Exchange, clock: IReactorTime, meanwhile: Callable[[], None]
+    ) -> None:
+        """Send what the attempts of `exchange` say, and record it.
+
+        `meanwhile` is called whenever something is waited for.
+        """
         self._attempts = exchange.attempts
         self._recording = exchange.recording
         self._body = exchange.body
         self._in_thread = exchange.in_thread
         self._clock = clock
+        self._meanwhile = meanwhile
         self._waiting: Deferred[object] | None = None
         """For a connection, an answer, or the time to try again."""
         self.attempt: Attempt | None = None
@@ -73,6 +80,7 @@ class Legs:
         """Return what `work` brings; `cancel` cancels it."""
         self._waiting = work  # type: ignore[assignment]  # only to be cancelled
         try:
+            self._meanwhile()
             return await work
         finally:
             self._waiting = None

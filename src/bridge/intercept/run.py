@@ -29,19 +29,18 @@ from bridge.intercept.outcome import (
     milliseconds_since,
     state_of,
 )
-from bridge.intercept.tap import LogOfOne, Tap
+from bridge.intercept.tap import Tap
+from bridge.intercept.taps import Taps
 from bridge.providers.interface import Frames
 from bridge.upstream.client import Response
 from bridge.upstream.draining import Drain
 from bridge.upstream.relay import Finish, Relay, RelayLimits
-from bridge.wire.headers import first, media_type
+from bridge.wire.headers import first
 
 _log = structlog.get_logger("bridge.interception")
 
 _NOTHING_READ = Reading()
 _LEAST_ERROR_STATUS = 400
-_UNSAID = frozenset({b"", b"text/plain", b"application/octet-stream"})
-"""Content types that do not say what an answer is."""
 
 
 class Run:
@@ -60,8 +59,9 @@ class Run:
         self._limits = limits
         self._reading_limits = reading_limits
         self._recording = exchange.recording
-        self._legs = Legs(exchange, clock)
         self._response: Response | None = None
+        self._taps = Taps(exchange, reading_limits, self._observe)
+        self._legs = Legs(exchange, clock, self._taps.get_ready)
         self._tap: Tap | None = None
         self._relay: Relay | None = None
         self._client_status = 0
@@ -136,7 +136,9 @@ class Run:
     async def _relay_answer(self, response: Response, kept: Kept | None) -> None:
         content_type = first(response.headers, b"content-type")
         frames = self._legs.provider.frames(self._exchange.route, content_type)
-        self._tap = self._tap_for(response, framed=frames is not None)
+        taps = self._taps
+        self._tap = taps.tap_for(response, framed=frames is not None)
+        self._streaming, self._unreadable = taps.streaming, taps.unreadable
         self._ours_fit = frames is None or frames.for_client
         view = self._view_of(response, frames, kept)
         self._client_status = view.status
@@ -162,6 +164,8 @@ class Run:
         )
         (kept or response).deliver(relay)
         # Nothing is sent again; and what the client need not wait for comes after its first bytes.
+        relay.watch()
+        answer.limit_wait()
         self._exchange.body.drop()
         if response.status < _LEAST_ERROR_STATUS:
             self._legs.works()
@@ -268,32 +272,6 @@ class Run:
             look,
             passage=make() if make is not None else None,
             streaming=self._streaming,
-        )
-
-    def _tap_for(self, response: Response, *, framed: bool) -> Tap | None:
-        dialect = self._exchange.dialect
-        if dialect is None:
-            return None
-        if first(response.headers, b"content-encoding") not in (None, b"", b"identity"):
-            self._unreadable = True  # we asked for identity; what came passes as it is
-            return None
-        kind = media_type(first(response.headers, b"content-type"))
-        self._streaming = (
-            framed
-            or kind == b"text/event-stream"
-            or (
-                # Some say nothing of the kind about the stream that was asked for.
-                self._exchange.streaming and response.status == 200 and kind in _UNSAID
-            )
-        )
-        return Tap(
-            reader=dialect.reader(),
-            streaming=self._streaming,
-            status=response.status,
-            max_event_bytes=self._reading_limits.max_event,
-            max_document_bytes=self._reading_limits.max_document,
-            on_observations=self._observe,
-            log=LogOfOne(self._exchange.request_id),
         )
 
     def _observe(self, observations: Sequence[Observation]) -> None:

@@ -171,11 +171,14 @@ class UpstreamClient:
         connection = self._connections.idle()
         reused = connection is not None
         limit = _Limit()
-        wait = self._first_bytes.begin(limit.fire)
+        wait = 0
         try:
             if connection is None:
+                wait = self._first_bytes.begin(limit.fire)
                 connection = await wait_for(limit.on(_cancelled_at_once(self._connections.new())))
-            answer = await wait_for(limit.on(self._ask(connection, outgoing)))
+            asked = limit.on(self._ask(connection, outgoing))
+            wait = wait or self._first_bytes.begin(limit.fire)
+            answer = await wait_for(asked)
         except CancelledError:
             if limit.fired:
                 raise self._no_first_byte() from None

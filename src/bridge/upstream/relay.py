@@ -112,7 +112,8 @@ class Relay(TwistedProtocol):
         self._passage = passage
         self._drain = drain
         self._rest = b""
-        self._sha256 = hashlib.sha256()
+        self._sha256: Any = None
+        """Of what upstream sent; made once the first bytes are on their way."""
         self._client_sha256: Any = None
         """From where the client first got something else, be it only less so far."""
         self._altered = False
@@ -129,7 +130,7 @@ class Relay(TwistedProtocol):
     @property
     def response_sha256(self) -> str | None:
         """Hex digest of what upstream sent; None for nothing."""
-        return self._sha256.hexdigest() if self.bytes_from_upstream else None
+        return str(self._sha256.hexdigest()) if self.bytes_from_upstream else None
 
     @property
     def client_sha256(self) -> str | None:
@@ -140,6 +141,14 @@ class Relay(TwistedProtocol):
     def ended_surely(self) -> bool:
         """Whether a length, or a last chunk, said that the body ended there."""
         return self._lost is not None and isinstance(self._lost.value, ResponseDone)
+
+    def watch(self) -> None:
+        """Apply the limits from now on; called after the body is asked for.
+
+        The first bytes, which may have come already, do not wait for that.
+        """
+        if not self._settled:
+            self._wait()
 
     def stop(self) -> None:
         """Close upstream at once; `done` fires with STOPPED unless it has fired."""
@@ -155,7 +164,7 @@ class Relay(TwistedProtocol):
     def count_in(self, event: bytes) -> None:
         """Count an event of ours as handed to the client; somebody else writes it."""
         if self._client_sha256 is None:
-            self._client_sha256 = self._sha256.copy()
+            self._client_sha256 = self._digest_so_far().copy()
         self._altered = True
         self._client_sha256.update(event)
         self.bytes_to_client += len(event)
@@ -171,7 +180,6 @@ class Relay(TwistedProtocol):
     def connectionMade(self) -> None:
         """Take the client's pace."""
         self._downstream.register(self)
-        self._wait()
 
     def dataReceived(self, data: bytes) -> None:
         """Look at a chunk and write it in the same turn, unless it is the last."""
@@ -185,6 +193,13 @@ class Relay(TwistedProtocol):
         if self.first_byte_at is None:
             self.first_byte_at = self._last_byte
         last = self._look(data)
+        if not (last or whole or self._passage or self._client_sha256 or self._held is not None):
+            # As it came: the client gets it first, its digest is for later.
+            self.bytes_to_client += len(data)
+            self._last_write = self._last_byte
+            self._downstream.write(data)
+            self._digest_so_far().update(data)
+            return
         data = self._passed(data)
         self.bytes_to_client += len(data)
         if self._held is not None:
@@ -240,12 +255,18 @@ class Relay(TwistedProtocol):
         self._drain.begin(transport)
         self._settle(Finish.LEFT)
 
+    def _digest_so_far(self) -> Any:
+        if self._sha256 is None:
+            self._sha256 = hashlib.sha256()
+        return self._sha256
+
     def _passed(self, came: bytes) -> bytes:
         """Return what the client gets for a chunk; both are digested."""
         passed = self._passage.feed(came) if self._passage is not None else came
+        digest = self._digest_so_far()
         if self._client_sha256 is None and passed != came:
-            self._client_sha256 = self._sha256.copy()
-        self._sha256.update(came)
+            self._client_sha256 = digest.copy()
+        digest.update(came)
         if self._client_sha256 is not None:
             if self._passage is not None:
                 passed = self._compared(came, passed)
@@ -288,7 +309,7 @@ class Relay(TwistedProtocol):
         held, self._held = self._held, None
         if self._settled or held is None:
             return
-        self._last_write = self._clock.seconds()
+        self._last_byte = self._last_write = self._clock.seconds()  # upstream has been paused
         self._downstream.write(b"".join((*held, self.take_rest())))
         if self._lost is not None:
             self._settle(self._how_lost())
@@ -359,7 +380,8 @@ class Relay(TwistedProtocol):
 
     def _idle(self) -> float:
         idle = self._limits.upstream_idle
-        return min(idle, AFTER_END_SECONDS) if self.ended else idle
+        # A held end waits for our disk, not for upstream.
+        return min(idle, AFTER_END_SECONDS) if self.ended and self._held is None else idle
 
     def _upstream(self, order: str) -> None:
         transport = self.transport

@@ -52,6 +52,8 @@ class ClientAnswer:
     ) -> None:
         """Send the head of upstream's answer; with the body where that follows in a moment.
 
+        Once the body has been asked for, `limit_wait` is to be called.
+
         Args:
             status: of the answer.
             phrase: beside it.
@@ -71,8 +73,11 @@ class ClientAnswer:
         request.begin(status, phrase if _PRINTABLE.fullmatch(phrase) else None, fields)
         if length is None and not begun:
             request.flush()
-        else:
-            self._site = request.channel.site
+
+    def limit_wait(self) -> None:
+        """Let a head that still waits for the body wait no longer than a moment."""
+        if self._begun and not self.gone and self._request.channel.waiting_head:
+            self._site = self._request.channel.site
             self._head_waits = self._site.heads.begin(self.flush)
 
     def refuse(self, error: BridgeError, body: bytes) -> None:

@@ -86,6 +86,8 @@ class BridgeChannel(http.HTTPChannel):
         self._fields: Sequence[Header] | None = None
         """Headers of the request that is being read, when they were read at once."""
         self._kept_alive = 0
+        self._next: Any = None
+        """The next request, made when the one before was answered: nobody waits for it then."""
         self._peer: Any = None
         self._own_address: Any = None
 
@@ -135,7 +137,7 @@ class BridgeChannel(http.HTTPChannel):
         whole = head.length == len(rest) > 0
         self._busyReceiving = True  # what comes meanwhile is read afterwards
         try:
-            request = self.requestFactory(self, len(self.requests))
+            request, self._next = self._next or self.requestFactory(self), None
             self.requests.append(request)
             self._HTTPChannel__first_line = 0
             self._command, self._path = head.start
@@ -264,6 +266,8 @@ class BridgeChannel(http.HTTPChannel):
         """Wait for the next request."""
         self._savedTimeOut = KEEPALIVE_SECONDS
         super().requestDone(request)
+        if self._next is None and not self._lost:
+            self._next = self.requestFactory(self)
 
     def getPeer(self) -> Any:
         """Return the client's address, looked up once."""
@@ -316,6 +320,7 @@ class BridgeChannel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = _GONE) -> None:
         """Forget the timers."""
         self._lost = True
+        self._next = None
         self._stop_header_timer()
         if self._discard_timer is not None and self._discard_timer.active():
             self._discard_timer.cancel()
