@@ -71,7 +71,8 @@ class DrainCase(ChangingCase):
         self.upstream.release()
         for speech, client in self.streams:
             response = await client.response()
-            self.assertEqual((response.status, response.end), (200, CLEAN))
+            what = f"{response.body[-300:]!r}\n{time.monotonic() - self.began:.1f} s\n{self.output}"
+            self.assertEqual((response.status, response.end), (200, CLEAN), what)
             self.assertEqual(response.body, speech.seen(self.upstream.stream(speech)))
 
     async def assert_exits(self, within: float) -> None:
