@@ -14,7 +14,8 @@ from bridge.domain.ids import uuid7
 from bridge.domain.interception import Api, Ending, EndState, Interception, Traffic
 from bridge.domain.observations import ModelThought, ToolUsage
 from bridge.domain.records import InterceptionStarted, ModelThoughtRecorded, ToolUsageRecorded
-from bridge.domain.secrets import known_secrets
+from bridge.domain.secrets import Secrets, known_secrets
+from bridge.recording.making import started_of
 from bridge.recording.recorder import LARGE_CHARACTERS, Levels, Recorder, Recording
 from bridge.recording.redaction import Redaction
 from bridge.recording.structured_log import StructuredLog
@@ -162,6 +163,29 @@ class RedactionTests(BridgeTestCase):
         self.begin(user_agent=f"x/1 {_KEY}", metadata={"a": [{"b": f"t={_KEY}", _KEY: 1}]})
 
         self.assertNowhere(_KEY)
+
+    def test_a_program_that_was_clean_is_not_once_its_name_is_a_credential(self) -> None:
+        """What is known to hold no secret of a known shape is still compared with those held."""
+        for _ in range(2):
+            self.begin(user_agent=f"agent {_HELD}x1")
+            self.begin(user_agent="agent of-no-known-shape-either")
+        self.redaction.hold(["of-no-known-shape-either"])
+        self.begin(user_agent="agent of-no-known-shape-either")
+
+        shown = [each.user_agent for each in self.journal.of(InterceptionStarted)]
+
+        usual = ["agent [redacted:provider-key]x1", "agent of-no-known-shape-either"]
+        self.assertEqual(shown, [*usual, *usual, "agent [redacted:provider-key]"])
+
+    def test_few_programs_are_remembered(self) -> None:
+        secrets = Secrets()
+        redaction = Redaction(secrets)
+        for n in range(3_000):
+            redaction.redacted(started_of(self.asked(prompt="Hello", user_agent=f"program {n}")))
+        redaction.redacted(started_of(self.asked(prompt="Hello", user_agent="program " * 1_000)))
+
+        self.assertLessEqual(len(secrets._clean), 1_000)
+        self.assertLessEqual(max(map(len, secrets._clean)), 512)
 
     def test_tool_arguments_stay_json(self) -> None:
         """They can be parsed as before."""
