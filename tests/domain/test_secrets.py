@@ -71,6 +71,33 @@ class FindingTests(BridgeTestCase):
         for label, text, _ in POSITIVES:
             self.assertTrue(_hinting(text.encode()), label)
 
+    def test_the_first_look_takes_letters_for_others_as_re2_does(self) -> None:
+        for text in ("apiK: h8U3kd93kd", "api\N{KELVIN SIGN}ey: h8U3kd93kd",
+                     "--pa\N{LATIN SMALL LETTER LONG S}sword hunter2abc"):  # fmt: skip
+            found = known_secrets().redacted(text)[1] > 0
+            self.assertEqual(known_secrets().may_be_in([text]), found, text)
+
+    def test_a_character_that_a_limit_falls_into_goes_as_a_whole(self) -> None:
+        for padding in ("", "x"):
+            text = f"--password {padding}{chr(0xE9) * 400} and \N{SNOWMAN}" + chr(0xE9) * 9
+
+            shown, count = known_secrets().redacted(text)
+
+            self.assertEqual(count, 1)
+            self.assertTrue(shown.startswith("--password [redacted:password]"), shown[:40])
+            self.assertTrue(shown.endswith(" and \N{SNOWMAN}" + chr(0xE9) * 9), shown[-20:])
+        extra = Secrets([ExtraPattern(label="odd", pattern="k(..)")])
+        self.assertEqual(extra.redacted("k\N{SNOWMAN}."), ("k[redacted:odd]", 1))
+
+    def test_nothing_that_was_said_is_remembered(self) -> None:
+        secrets = Secrets()
+        for look in range(2):
+            secrets.may_be_in([f"a prompt {look}", "token=" + X(20)], usual=["password=" + X(20)])
+
+        self.assertIs(known_secrets(), known_secrets())
+        self.assertFalse(hasattr(_hinting, "cache_info"))
+        self.assertEqual(secrets._clean, set())
+
     def test_a_short_text_of_plain_words_needs_no_second_look(self) -> None:
         self.assertFalse(_hinting(b"Hello, what is the weather like in Paris?"))
 

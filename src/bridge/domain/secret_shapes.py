@@ -188,7 +188,8 @@ PLACES: tuple[Place, ...] = (
 """Secrets that are known by their place; the first group of a pattern is replaced."""
 
 HINT_RUN = 15
-"""Every secret has at least so many of these characters in a row, or one of the words beside it."""
+"""Every secret has at least so many of these characters in a row (Slack's `xox` tokens have no
+more), or one of the words in or beside it; whoever adds a shorter shape lowers this."""
 HINT_CHARACTERS = rb"[0-9A-Za-z_.~+/=:%-]"
 HINT_WORDS = (
     b"passw", b"pwd", b"passphrase", b"passcode", b"secret", b"token", b"credential", b"key",

@@ -50,10 +50,13 @@ SHORTEST_VALUE = 8
 _MEMORY_BYTES = 64 << 20
 _PATTERN_MEMORY_BYTES = 1 << 20
 _LONGEST_USUAL = 512
+"""Characters of a text that is remembered to hold nothing."""
 _MOST_USUAL = 1000
-# Characters and number of texts that are remembered.
+"""Texts that are remembered so."""
 _SHORT_BYTES = 1000
-# Texts in which it pays to look for hints of secrets first.
+"""Of a text in which it pays to look for hints of secrets first."""
+_FOLDED = ("\N{KELVIN SIGN}".encode(), "\N{LATIN SMALL LETTER LONG S}".encode())
+"""To RE2 they are a k and an s where case does not matter; to Python's `lower` they are not."""
 _RUN = re.compile(HINT_CHARACTERS + b"{%d}" % HINT_RUN)
 _LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
@@ -207,7 +210,7 @@ class Secrets:
         """Return what is to be replaced, in order and without overlaps."""
         found: list[Span] = []
         for begin, end, label in self._all(data, values):
-            found.append((begin, end, label))
+            found.append((*_whole_characters(data, begin, end), label))
             if len(found) > MOST_SPANS:
                 # Of one kind they come in order, so nothing before is left out but what is
                 # found by the kinds that were not asked yet: all of it goes.
@@ -271,14 +274,6 @@ class Secrets:
 
 
 @cache
-def _hinting(data: bytes) -> bool:
-    """Return whether a text may have a secret in it, by a look that costs little."""
-    if len(data) > _SHORT_BYTES or _RUN.search(data) is not None:
-        return True
-    lower = data.lower()
-    return any(word in lower for word in HINT_WORDS)
-
-
 def known_secrets() -> Secrets:
     """Return what finds the known kinds, and no others; made when first asked for."""
     return Secrets()
@@ -378,3 +373,22 @@ def _is_json(text: str) -> bool:
 
 Redact = Callable[[str], tuple[str, int]]
 """What replaces the secrets of a text, and says how many there were."""
+
+
+def _whole_characters(data: bytes, begin: int, end: int) -> tuple[int, int]:
+    """Return a span of UTF-8 made as long as it takes not to cut a character: RE2 counts bytes."""
+    while begin > 0 and data[begin] & 0xC0 == 0x80:
+        begin -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return begin, end
+
+
+def _hinting(data: bytes) -> bool:
+    """Return whether a text may have a secret in it, by a look that costs little."""
+    if len(data) > _SHORT_BYTES or _RUN.search(data) is not None:
+        return True
+    if not data.isascii() and any(letter in data for letter in _FOLDED):
+        return True
+    lower = data.lower()
+    return any(word in lower for word in HINT_WORDS)
