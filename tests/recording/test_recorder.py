@@ -238,9 +238,7 @@ class RecorderTests(BridgeTestCase):
         alice, bob = UUID(int=1), UUID(int=2)
 
         def new(who: UUID, *results: ToolResult) -> list[str]:
-            kept = brought.new(who, results)
-            brought.took(who, kept)
-            return [each.call_id for each in kept]
+            return [each.call_id for each in brought.new(who, results)[0]]
 
         twice = (result("a", again=True), result("a", again=True))
         self.assertEqual(new(alice, *twice), ["a"])

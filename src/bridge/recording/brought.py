@@ -13,6 +13,8 @@ from uuid import UUID
 
 from bridge.domain.interception import ToolResult
 
+Key = tuple[UUID, str]
+"""A user, and the id of a call."""
 MOST = 10_000
 """Results that are remembered; about 200 bytes each."""
 
@@ -23,30 +25,33 @@ class Brought:
     def __init__(self, most: int = MOST) -> None:
         """Remember at most `most`, the newest."""
         self._most = most
-        self._known: OrderedDict[tuple[UUID, str], None] = OrderedDict()
+        self._known: OrderedDict[Key, None] = OrderedDict()
 
-    def new(self, initiator_id: UUID, results: Sequence[ToolResult]) -> Sequence[ToolResult]:
+    def new(
+        self, initiator_id: UUID, results: Sequence[ToolResult]
+    ) -> tuple[Sequence[ToolResult], Sequence[Key]]:
         """Return those that are to be recorded: all but the perhaps repeated that are known.
 
-        They are known once `took` is called, which is for when they have been written down.
+        Returns:
+            The results, and what has become known by them: to be forgotten when they cannot be
+            written down.
         """
         kept = []
-        seen = set()
+        added = []
         for each in results:
             key = (initiator_id, each.call_id)
-            if key in self._known:
-                self._known.move_to_end(key)
-                seen.add(key)
-            if not (each.perhaps_repeated and key in seen):
+            known = key in self._known
+            if not (each.perhaps_repeated and known):
                 kept.append(each)
-            seen.add(key)
-        return kept
-
-    def took(self, initiator_id: UUID, results: Sequence[ToolResult]) -> None:
-        """Remember `results`."""
-        for each in results:
-            key = (initiator_id, each.call_id)
+            if not known:
+                added.append(key)
             self._known[key] = None
             self._known.move_to_end(key)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
+        return kept, added
+
+    def forget(self, added: Sequence[Key]) -> None:
+        """Know them no more."""
+        for key in added:
+            self._known.pop(key, None)

@@ -21,7 +21,7 @@ from bridge.domain.records import (
     TokenUsageRecorded,
     ToolUsageRecorded,
 )
-from bridge.recording.brought import Brought
+from bridge.recording.brought import Brought, Key
 from bridge.recording.interface import Counting, Journal, RecordLog, Tally
 from bridge.recording.making import ended_of, leg_of, started_of, stored_of
 from bridge.recording.redaction import NoRedaction, Redacting
@@ -109,10 +109,14 @@ class Recorder:
         """
         if self._in_thread is None or _content_size(interception) < LARGE_CHARACTERS:
             return self.begin(interception, own)
-        kept, recording = self._prepared(interception, own)
-        start = started_of(kept)
-        redacted, found = await self._in_thread(lambda: self._redaction.redacted(start, own))
-        return self._written(recording, kept, redacted, found, prompted=bool(interception.prompt))
+        kept, recording, added = self._prepared(interception, own)
+        start, prompted = started_of(kept), bool(interception.prompt)
+        try:
+            redacted, found = await self._in_thread(lambda: self._redaction.redacted(start, own))
+            return self._written(recording, kept, redacted, found, prompted=prompted)
+        except BaseException:  # the client may leave meanwhile
+            self._brought.forget(added)
+            raise
 
     def begin(self, interception: Interception, own: Collection[str] = ()) -> Recording:
         """Write down that `interception` was accepted, and return what records the rest of it.
@@ -124,19 +128,28 @@ class Recorder:
         Raises:
             Unavailable: the journal takes no records.
         """
-        kept, recording = self._prepared(interception, own)
-        redacted, found = self._redaction.redacted(started_of(kept), own)
-        return self._written(recording, kept, redacted, found, prompted=bool(interception.prompt))
+        kept, recording, added = self._prepared(interception, own)
+        try:
+            redacted, found = self._redaction.redacted(started_of(kept), own)
+            prompted = bool(interception.prompt)
+            return self._written(recording, kept, redacted, found, prompted=prompted)
+        except BaseException:
+            self._brought.forget(added)
+            raise
 
     def _prepared(
         self, interception: Interception, own: Collection[str]
-    ) -> tuple[Interception, Recording]:
-        """Return what is to be recorded of an interception, and what records the rest of it."""
+    ) -> tuple[Interception, Recording, Sequence[Key]]:
+        """Return what is to be recorded of an interception, and what records the rest of it.
+
+        The third is to be forgotten when that cannot be written down; see Brought.
+        """
         levels = self._levels.of(interception)
+        added: Sequence[Key] = ()
         if not levels.prompts:
             interception = replace(interception, prompt=None)
         if interception.tool_results:
-            results = self._brought.new(interception.actor.id, interception.tool_results)
+            results, added = self._brought.new(interception.actor.id, interception.tool_results)
             if not levels.tool_results:
                 results = [replace(each, content=None) for each in results]
             interception = replace(interception, tool_results=results)
@@ -151,7 +164,7 @@ class Recorder:
             redaction=self._redaction,
             own=own,
         )
-        return interception, recording
+        return interception, recording, added
 
     def _written(
         self,
@@ -165,8 +178,6 @@ class Recorder:
         """Write the start down, of which `found` secrets were taken out."""
         recording.redactions += found
         recording.write([start])
-        if interception.tool_results:
-            self._brought.took(interception.actor.id, interception.tool_results)
         if self._counting is not None:
             recording.tally = self._counting.begin(
                 recording.interception, prompted=prompted, results=interception.tool_results
