@@ -159,6 +159,18 @@ class AnswerParserTests(BridgeTestCase):
 
         self.assertEqual((body.came, transport.producerState), (b"he", "producing"))
 
+    def test_whoever_wants_the_body_may_pause_it_with_its_first_bytes(self) -> None:
+        transport = StringTransport()
+        parser = AnswerParser(Sent(b"POST", True), lambda _: None, lambda _: None)
+        parser.makeConnection(transport)
+        parser.dataReceived(_STREAM[:-10])
+        body = Body()
+        body.dataReceived = lambda _: transport.pauseProducing()  # type: ignore[method-assign]
+
+        self.successResultOf(parser.answered).deliver(body)
+
+        self.assertEqual(transport.producerState, "paused")
+
 
 class RequestHeadTests(BridgeTestCase):
     def head(self, **changed: Any) -> bytes:

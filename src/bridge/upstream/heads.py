@@ -189,13 +189,13 @@ class IncomingBody:
         assert self._protocol is None  # noqa: S101 - a body is delivered once
         protocol.makeConnection(self._transport)
         self._protocol = protocol
+        if self._resting and self._ended is None:
+            self._transport.resumeProducing()  # first: what comes now may make `protocol` pause it
         kept, self._kept = self._kept, []
         for data in kept:
             protocol.dataReceived(data)
         if self._ended is not None:
             protocol.connectionLost(self._ended)
-        elif self._resting:
-            self._transport.resumeProducing()
 
     def data(self, data: bytes) -> None:
         """Take the next bytes."""

@@ -130,7 +130,7 @@ class Relay(TwistedProtocol):
     @property
     def response_sha256(self) -> str | None:
         """Hex digest of what upstream sent; None for nothing."""
-        return str(self._sha256.hexdigest()) if self.bytes_from_upstream else None
+        return str(self._digest_so_far().hexdigest()) if self.bytes_from_upstream else None
 
     @property
     def client_sha256(self) -> str | None:
@@ -193,8 +193,10 @@ class Relay(TwistedProtocol):
         if self.first_byte_at is None:
             self.first_byte_at = self._last_byte
         last = self._look(data)
-        if not (last or whole or self._passage or self._client_sha256 or self._held is not None):
-            # As it came: the client gets it first, its digest is for later.
+        apart = last or whole or self._held is not None or not data
+        if not (apart or self._passage or self._client_sha256):
+            # As it came: the client gets it first, and its digest follows. Nothing settles within a
+            # write: a transport that finds the client gone says so in a later turn.
             self.bytes_to_client += len(data)
             self._last_write = self._last_byte
             self._downstream.write(data)
