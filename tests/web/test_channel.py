@@ -1,4 +1,4 @@
-"""Heads that are read at once are taken as Twisted takes them line by line."""
+"""Heads that are read at once are taken as Twisted takes them line by line; heads that wait."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from twisted.web.resource import Resource
 
 from bridge.bodies import BodyMemory
 from bridge.domain.errors import BridgeError, NotFound
+from bridge.web.answer import ClientAnswer
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
-from bridge.web.channel import BridgeChannel, SiteLimits
+from bridge.web.channel import HEAD_WAITS_SECONDS, BridgeChannel, SiteLimits
 from bridge.web.incoming import BridgeRequest
 from bridge.web.site import BridgeSite
 from tests.support.cases import BridgeTestCase
@@ -55,24 +56,27 @@ class Told:
         request.finish()
 
 
+def site_for(gate: Told, clock: Any) -> BridgeSite:
+    return BridgeSite(
+        resource=Resource(),
+        gate=gate,
+        memory=BodyMemory(limit_bytes=1000),
+        limits=SiteLimits(
+            request_header_seconds=10.0,
+            request_body_idle_seconds=10.0,
+            header_bytes=4096,
+            connections=10,
+            connections_per_address=0,
+        ),
+        reactor=clock,
+    )
+
+
 class HeadsTests(BridgeTestCase):
     def take(self, pieces: Sequence[bytes], *, at_once: bool = True) -> tuple[Any, ...]:
         """Return what the gate saw, what was answered, and whether the connection goes on."""
         gate = Told()
-        site = BridgeSite(
-            resource=Resource(),
-            gate=gate,
-            memory=BodyMemory(limit_bytes=1000),
-            limits=SiteLimits(
-                request_header_seconds=10.0,
-                request_body_idle_seconds=10.0,
-                header_bytes=4096,
-                connections=10,
-                connections_per_address=0,
-            ),
-            reactor=self.clock,
-        )
-        channel: BridgeChannel = site.buildProtocol(None)
+        channel: BridgeChannel = site_for(gate, self.clock).buildProtocol(None)
         if not at_once:
             channel._awaits_head = lambda: False  # type: ignore[method-assign]
         transport = StringTransport()
@@ -121,3 +125,53 @@ class HeadsTests(BridgeTestCase):
         whole = [b"\r\n".join((b"POST / HTTP/1.1", *fields, b"", b"3\r\nabc\r\n0\r\n\r\n"))]
 
         self.assertEqual(self.take(whole), self.take(whole, at_once=False))
+
+
+class WaitingHeadTests(BridgeTestCase):
+    """A head waits a moment for its body; one that has none is the whole answer."""
+
+    def begin(self, length: int | None) -> ClientAnswer:
+        """Ask for an answer, and begin it; `self.transport` has what the client gets."""
+        gate = Told()
+        begun: list[BridgeRequest] = []
+        gate.answer = begun.append  # type: ignore[method-assign]
+        channel = site_for(gate, self.clock).buildProtocol(None)
+        self.transport = StringTransport()
+        channel.makeConnection(self.transport)
+        channel.dataReceived(_GET)
+        answer = ClientAnswer(begun[0], "some-id")
+        answer.start(status=500, phrase=b"Odd", headers=[], length=length, begun=False)
+        answer.limit_wait()
+        return answer
+
+    def test_a_head_waits_a_moment_for_its_body(self) -> None:
+        self.begin(length=5)
+        self.assertEqual(self.transport.value(), b"")
+
+        self.clock.advance(HEAD_WAITS_SECONDS)
+
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 500 Odd\r\n"))
+
+    def test_without_a_body_it_waits_for_the_end(self) -> None:
+        answer = self.begin(length=0)
+
+        self.clock.advance(10 * HEAD_WAITS_SECONDS)
+        self.assertEqual(self.transport.value(), b"")
+
+        answer.finish()
+        self.assertTrue(self.transport.value().endswith(b"Content-Length: 0\r\n\r\n"))
+
+    def test_without_a_body_a_cut_answer_is_not_seen_as_a_whole_one(self) -> None:
+        answer = self.begin(length=0)
+
+        answer.cut()
+
+        self.assertEqual(self.transport.value(), b"")
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_with_one_it_is(self) -> None:
+        answer = self.begin(length=5)
+
+        answer.cut()
+
+        self.assertTrue(self.transport.value().endswith(b"Content-Length: 5\r\n\r\n"))

@@ -162,10 +162,13 @@ class Run:
             length=view.length,
             begun=response.begun,
         )
-        (kept or response).deliver(relay)
-        # Nothing is sent again; and what the client need not wait for comes after its first bytes.
-        relay.watch()
-        answer.limit_wait()
+        # What the client need not wait for comes after its first bytes; and nothing is sent again.
+        try:
+            (kept or response).deliver(relay)
+        finally:
+            relay.watch()
+        if not relay.done.called:
+            answer.limit_wait()
         self._exchange.body.drop()
         if response.status < _LEAST_ERROR_STATUS:
             self._legs.works()

@@ -33,6 +33,8 @@ class ClientAnswer:
         self._request_id = request_id.encode("ascii")
         self._producing = False
         self._begun = False
+        self._bodiless = False
+        """Whether the head is the whole answer, which goes out with its end only."""
         self._head_waits = 0
         self._site: Any = None
 
@@ -64,7 +66,7 @@ class ClientAnswer:
         request = self._request
         if self.gone:
             return
-        self._begun = True
+        self._begun, self._bodiless = True, length == 0
         fields = [each for each in headers if each[0] not in _OURS]
         fields.append((b"x-content-type-options", b"nosniff"))
         fields.append((REQUEST_ID_HEADER, self._request_id))
@@ -76,7 +78,8 @@ class ClientAnswer:
 
     def limit_wait(self) -> None:
         """Let a head that still waits for the body wait no longer than a moment."""
-        if self._begun and not self.gone and self._request.channel.waiting_head:
+        waits = self._begun and not self._bodiless and not self.gone
+        if waits and self._request.channel.waiting_head:
             self._site = self._request.channel.site
             self._head_waits = self._site.heads.begin(self.flush)
 
@@ -126,7 +129,8 @@ class ClientAnswer:
         channel: Any = getattr(self._request, "channel", None)
         if self.gone or channel is None:
             return
-        self.flush()
+        if not self._bodiless:
+            self.flush()
         if self._request.clientproto != b"HTTP/1.1" or not self._request.startedWriting:
             # HTTP/1.0 knows no other way to tell a cut answer from a whole one.
             channel.forceAbortClient()
