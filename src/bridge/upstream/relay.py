@@ -143,10 +143,7 @@ class Relay(TwistedProtocol):
         return self._lost is not None and isinstance(self._lost.value, ResponseDone)
 
     def watch(self) -> None:
-        """Apply the limits from now on; called after the body is asked for.
-
-        The first bytes, which may have come already, do not wait for that.
-        """
+        """Apply the limits from now on; first bytes that have come already do not wait for that."""
         if not self._settled:
             self._wait()
 
@@ -193,24 +190,21 @@ class Relay(TwistedProtocol):
         if self.first_byte_at is None:
             self.first_byte_at = self._last_byte
         last = self._look(data)
-        apart = last or whole or self._held is not None or not data
-        if not (apart or self._passage or self._client_sha256):
-            # As it came: the client gets it first, and its digest follows. Nothing settles within a
-            # write: a transport that finds the client gone says so in a later turn.
-            self.bytes_to_client += len(data)
-            self._last_write = self._last_byte
-            self._downstream.write(data)
-            self._digest_so_far().update(data)
-            return
-        data = self._passed(data)
-        self.bytes_to_client += len(data)
+        waits = last or whole or self._held is not None
+        # What passes as it came is digested once the client has it. Nothing settles within a write:
+        # a transport that finds the client gone says so in a later turn.
+        later = not (waits or self._passage or self._client_sha256)
+        passed = data if later else self._passed(data)
+        self.bytes_to_client += len(passed)
         if self._held is not None:
-            self._held.append(data)
-        elif (last or whole) and not self.ended:
-            self._hold(data)
-        elif data:
+            self._held.append(passed)
+        elif waits and not self.ended:
+            self._hold(passed)
+        elif passed:
             self._last_write = self._last_byte
-            self._downstream.write(data)
+            self._downstream.write(passed)
+        if later:
+            self._digest_so_far().update(data)
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
         """Finish, now or when the end has been written down."""
