@@ -73,7 +73,6 @@ class SoakTests(TestCase):
         print(f"\n{found}", flush=True)
 
         self.assertGreater(samples[-1].requests, SECONDS * RATE / 2)
-        # Nothing may be under way for a moment; but they are seen.
-        self.assertGreater(max(each.deferreds for each in samples), 0)
+        self.assertGreater(min(each.deferreds for each in samples), 0)
         self.assertGreater(max(each.connections for each in samples), 1)
         self.assertLess(samples[-1].deferreds, 500)

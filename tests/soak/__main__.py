@@ -51,6 +51,8 @@ def soak(directory: Path, *, seconds: float, rate: float, seed: int) -> list[Sam
     samples = []
     try:
         run.begin()
+        # What is looked at is a bridge under load, not one whose clients are still starting.
+        eventually(lambda: _requests(run), seconds=_ANSWER_SECONDS, what="the first answer")
         began = time.monotonic()
         every = seconds / SAMPLES
         for n in range(1, SAMPLES + 1):
@@ -74,10 +76,9 @@ def _sample(run: Run, counts: Path, seconds: float) -> Sample:
     process = Path(f"/proc/{run.running.pid}")
     status = (process / "status").read_text()
     rss = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    ledger = run.directory / "clients.log"
     return Sample(
         seconds=round(seconds, 1),
-        requests=ledger.read_bytes().count(b"\n") if ledger.exists() else 0,
+        requests=_requests(run),
         rss_bytes=int(rss.split()[1]) * 1024,
         file_descriptors=sum(1 for _ in (process / "fd").iterdir()),
         deferreds=found["Deferred"],
@@ -85,6 +86,12 @@ def _sample(run: Run, counts: Path, seconds: float) -> Sample:
         connections=found["Server"] + found["Client"],
         objects=found["objects"],
     )
+
+
+def _requests(run: Run) -> int:
+    """Return how many requests the clients have an end of."""
+    ledger = run.directory / "clients.log"
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
 
 
 def _wait_until(due: float) -> None:

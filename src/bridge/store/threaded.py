@@ -80,8 +80,6 @@ class Readers:
 
     async def close(self) -> None:
         """Hang up; what is under way is ended first."""
-        if self._closed:
-            return
         self._closed = True
         for _ in range(self._size):
             await self._turns.acquire()
