@@ -22,7 +22,7 @@ ASSIGNMENT = (
     rb"(\s{0,3}(?::=|=>|==|[:=])\s{0,3}|[\"'`],\s{0,3})([fbru]{0,2}\\{0,3}[\"'`]|)[^\s\"'`]"
 )
 """In RE2's syntax. Groups: the name's last word, what stands between it and the value, and the
-quote that opens the value, with what belongs to it; the last byte is the value's first."""
+quote that opens the value, with what belongs to it; the last character is the value's first."""
 
 FLAG = (
     rb"(?i)(?:^|[\s\"'`\[,])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")[\"']?(?:,\s?|[ =])[\"']?"

@@ -59,6 +59,7 @@ _FOLDED = ("\N{KELVIN SIGN}".encode(), "\N{LATIN SMALL LETTER LONG S}".encode())
 """To RE2 they are a k and an s where case does not matter; to Python's `lower` they are not."""
 _RUN = re.compile(HINT_CHARACTERS + b"{%d}" % HINT_RUN)
 _LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 _PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
 _BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
@@ -210,7 +211,7 @@ class Secrets:
         """Return what is to be replaced, in order and without overlaps."""
         found: list[Span] = []
         for begin, end, label in self._all(data, values):
-            found.append((*_whole_characters(data, begin, end), label))
+            found.append((begin, end, label))
             if len(found) > MOST_SPANS:
                 # Of one kind they come in order, so nothing before is left out but what is
                 # found by the kinds that were not asked yet: all of it goes.
@@ -249,7 +250,7 @@ class Secrets:
             if judged > MOST_JUDGED:
                 yield 0, len(data), "too-many-assignments"
                 return
-            word, begin = match.span(1), match.end() - 1
+            word, begin = match.span(1), match.end(3)
             end = assigned_until(data, word, data[slice(*match.span(3))], begin)
             if end:
                 yield begin, end, _label_of(data[slice(*word)])
@@ -290,6 +291,8 @@ def compiled(extra: ExtraPattern) -> Any:
             f"the name {extra.label[:LONGEST_LABEL]!r} must be lower-case letters and digits, in "
             "words joined by single dashes"
         )
+    if _ONE_BYTE.search(extra.pattern):
+        raise ValueError(f"{extra.label} has \\C in it, which would cut characters")
     if len(extra.pattern) > LONGEST_PATTERN:
         raise ValueError(f"{extra.label} is longer than {LONGEST_PATTERN} characters")
     try:
@@ -373,15 +376,6 @@ def _is_json(text: str) -> bool:
 
 Redact = Callable[[str], tuple[str, int]]
 """What replaces the secrets of a text, and says how many there were."""
-
-
-def _whole_characters(data: bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return a span of UTF-8 made as long as it takes not to cut a character: RE2 counts bytes."""
-    while begin > 0 and data[begin] & 0xC0 == 0x80:
-        begin -= 1
-    while end < len(data) and data[end] & 0xC0 == 0x80:
-        end += 1
-    return begin, end
 
 
 def _hinting(data: bytes) -> bool:
