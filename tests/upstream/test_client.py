@@ -1,4 +1,4 @@
-"""What is said of a request that had to be sent twice."""
+"""A request on a kept connection: what is said when it is sent twice, and how long it waits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from bridge.domain.errors import UpstreamTimedOut
 from bridge.upstream.client import Outgoing, Response, Unwanted, UpstreamClient
-from tests.support.fakes import FakeUpstream, Received, Reset, Send, Step, answer
+from tests.support.fakes import FakeUpstream, Hold, Received, Reset, Send, Step, answer
 
 
 class Discarding(Unwanted):
@@ -26,8 +27,8 @@ class Discarding(Unwanted):
         self.done.callback(None)
 
 
-class DeadConnectionTests(TestCase):
-    """Real TCP, because a pool's idle connection has to die."""
+class KeptConnectionTests(TestCase):
+    """Real TCP, because a pool's idle connection has to die, or to fall silent."""
 
     timeout = 10
 
@@ -51,12 +52,31 @@ class DeadConnectionTests(TestCase):
         self.assertEqual(entry["path"], "/v1/models")
         self.assertNotIn("t0psecret", repr(entries))
 
-    def client_of(self, upstream: FakeUpstream) -> UpstreamClient:
+    async def test_a_kept_connection_that_falls_silent_is_given_up(self) -> None:
+        def script(_: Received) -> list[Step]:
+            return [Send(answer(b"{}"))] if len(upstream.requests) == 1 else [Hold()]
+
+        upstream = FakeUpstream(reactor, script)
+        await upstream.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(upstream.stop()))
+        client = self.client_of(upstream, first_byte_seconds=0.2)
+        await self.ask(client)
+
+        asking = Deferred.fromCoroutine(self.ask(client))
+        error = await self.assertFailure(asking, UpstreamTimedOut)
+
+        self.assertIn("limits.first_byte", error.message)
+        self.assertEqual((len(upstream.requests), upstream.connections), (2, 1))
+        await upstream.left()
+
+    def client_of(
+        self, upstream: FakeUpstream, *, first_byte_seconds: float = 5.0
+    ) -> UpstreamClient:
         client = UpstreamClient(
             origin=upstream.url,
             reactor=reactor,
             connect_seconds=5.0,
-            first_byte_seconds=5.0,
+            first_byte_seconds=first_byte_seconds,
             keepalive_seconds=30.0,
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))

@@ -202,7 +202,7 @@ class WritingTests(RelayTestCase):
 
     def test_a_slow_disk_is_waited_for_longer_than_an_upstream_that_has_said_its_end(self) -> None:
         self.last, self.durable = b"stop", Deferred()
-        relay = self.relay()
+        relay = self.relay(ping=1.0)  # which looks at the clock
         relay.dataReceived(b"one")
         relay.dataReceived(b"stop")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,6 +107,17 @@ class HeadsTests(BridgeTestCase):
         seen = self.take([_GET * 3000])[0]
 
         self.assertEqual(len(seen), 6000)
+
+    def test_the_next_request_goes_with_its_connection(self) -> None:
+        channel: BridgeChannel = site_for(Told(), self.clock).buildProtocol(None)
+        channel.makeConnection(StringTransport())
+        channel.dataReceived(_GET)
+        following = weakref.ref(channel._next)
+        self.assertIsInstance(following(), BridgeRequest)
+
+        channel.connectionLost()
+
+        self.assertIsNone(following())
 
     def test_a_head_that_is_too_long_is_refused_alike(self) -> None:
         long = _GET.replace(b"Host", b"X-A: " + b"a" * 5000 + b"\r\nHost")

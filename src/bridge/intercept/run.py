@@ -167,8 +167,7 @@ class Run:
             (kept or response).deliver(relay)
         finally:
             relay.watch()
-        if not relay.done.called:
-            answer.limit_wait()
+        answer.limit_wait()
         self._exchange.body.drop()
         if response.status < _LEAST_ERROR_STATUS:
             self._legs.works()
