@@ -35,7 +35,7 @@ _OWNERS = frozenset({Role.OWNER})
 _NO_USER = "There is no such user."
 _NO_TOKEN = "There is no such token."  # noqa: S105 - what is said of one that is not there
 _NO_ROLES = "A user has at least one role."
-_SWITCH = {"enum": ["", "true", "false"]}
+_SWITCH = {"enum": ["true", "false"]}
 _Username = Annotated[str, Meta(pattern=f"^{USERNAME}$")]
 _Roles = Annotated[tuple[Role, ...], Meta(min_length=1, max_length=len(Role))]
 _USERNAME_IN_PATH = Parameter(

@@ -20,6 +20,8 @@ _ERRORS: Mapping[int, str] = {
     409: "Several users have what was asked for; `validations` names the parameter that decides.",
     503: "Not now: the database or the journal cannot be used, or the bridge is stopping.",
 }
+_NEVER_EMPTY = frozenset({"enum", "format", "minimum"})
+"""What a schema says that an empty text does not fit."""
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -109,7 +111,7 @@ def _any(kind: type) -> dict[str, object]:
 
 def _parameter(parameter: Parameter) -> dict[str, object]:
     schema = dict(parameter.schema)
-    if parameter.where == "query" and "format" in schema:
+    if parameter.where == "query" and not _NEVER_EMPTY.isdisjoint(schema):
         schema = {"anyOf": [schema, {"const": ""}]}  # nothing is as if it had not been given
     return {
         "name": parameter.name,
