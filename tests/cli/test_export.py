@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,9 +20,11 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.http import OK
 
 from benchmarks.store_fill import Size, fill
+from bridge.cli.export import Writing
 from bridge.cli.resuming import resume_point
 from bridge.store.errors import StoreUnavailable
 from bridge.store.export import Format
@@ -192,6 +195,39 @@ class MemoryTests(ProcessCase):
         self.assertEqual((lines, all_lines), (12_000, 36_000))
         # 24 000 more of them are 130 MB; both fill the pages that are read ahead.
         self.assertLess(many - few, 32 << 10)
+
+
+class WritingTests(TestCase):
+    def test_what_the_disk_has_is_not_kept_in_memory(self) -> None:
+        """An export would drive out what the database reads."""
+        data = bytes(range(256)) * (1 << 14)
+        with tempfile.TemporaryFile(dir=".") as control, tempfile.TemporaryFile(dir=".") as file:
+            control.write(data)
+            control.flush()
+            os.fsync(control.fileno())
+            try:
+                self.assertTrue(_in_memory(control.fileno()))
+            except OSError as error:
+                raise SkipTest("This file system does not say what is in memory.") from error
+            os.posix_fadvise(control.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            if _in_memory(control.fileno()):
+                raise SkipTest("This file system has everything in memory.")
+            writing = Writing(file.fileno(), Format.JSONL, after_id=None)
+            writing.write(data, rows=0)
+
+            writing.sync()
+
+            self.assertFalse(_in_memory(file.fileno()))
+            self.assertEqual(os.pread(file.fileno(), len(data) + 1, 0), data)
+
+
+def _in_memory(descriptor: int) -> bool:
+    """Return whether the beginning of a file can be read without waiting for the disk."""
+    try:
+        os.preadv(descriptor, [bytearray(4096)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class ProgressTests(ProcessCase):

@@ -7,6 +7,7 @@ import io
 import json
 import tempfile
 import threading
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,15 @@ from bridge.cli.resuming import resume_point
 from bridge.domain.errors import BadRequest
 from bridge.domain.records import Record
 from bridge.store.connection import Cursor
+from bridge.store.errors import StoreError, StoreUnavailable
 from bridge.store.export import HEADINGS, Export, Format
 from bridge.store.export_pages import Pages
+from bridge.store.export_sql import MERGE
 from bridge.store.filters import Filter, filter_from
 from bridge.store.reads import list_interceptions, read_interception
 from bridge.store.reads_json import InterceptionWithLegs
-from bridge.store.threaded import Readers
+from bridge.store.rows import none, one
+from bridge.store.threaded import RawCursor, Readers
 from bridge.store.writes import write_batch
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -118,6 +122,36 @@ class ExportTests(ExportCase):
             for name in ("token_usages", "user_prompts", "tool_usages", "model_thoughts", "legs"):
                 self.assertEqual({of["interception_id"] for of in each[name]}, {each["id"]}, name)
 
+    async def test_details_are_in_their_order_however_they_came(self) -> None:
+        """As they lie in the table they would not be."""
+        starts = [
+            self.maker.started(START + timedelta(seconds=at), model=name)
+            for at, name in enumerate(("one", "running", "other"))
+        ]
+        numbers = list(range(1, 13))
+        for n in [*numbers[::2], *numbers[1::2]][::-1]:
+            for start in starts:
+                details = (
+                    self.maker.tokens(start, n), self.maker.leg(start, n),
+                    self.maker.tool(start, f"call-{n}", n), self.maker.thought(start, n),
+                )  # fmt: skip
+                await self.write(*details[:: -1 if start.model == "one" else 1])
+        for start in starts:
+            ended = () if start.model == "running" else (self.maker.ended(start),)
+            await self.write(start, *ended)
+
+        for rows in (1, 100, 100):
+            text = await self.text(Format.JSONL, rows=rows)
+
+            found = [json.loads(line) for line in text.splitlines()]
+            self.assertEqual(sorted(each["model"] for each in found), ["one", "other"])
+            for each in found:
+                for name in ("token_usages", "tool_usages", "model_thoughts", "legs"):
+                    self.assertEqual([of["n"] for of in each[name]], numbers, name)
+                    self.assertEqual({of["interception_id"] for of in each[name]}, {each["id"]})
+            # Now the server knows how few there are, and sorts them in place of using an index.
+            await self.pool.transaction(lambda cursor: none(cursor, "ANALYZE"))
+
     async def test_what_is_read_in_threads_is_the_same(self) -> None:
         await self.write_many()
         for form in Format:
@@ -151,6 +185,40 @@ class ExportTests(ExportCase):
         for thread in threads:
             thread.join(10)
             self.assertFalse(thread.is_alive())
+
+    async def test_a_query_is_planned_once_until_another_is_run(self) -> None:
+        planned = (
+            "SELECT count(*), sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
+        )
+        readers = Readers(dsn=self.dsn, reactor=reactor, size=1, statement_seconds=30)
+
+        def asking(sql: str, text: str, number: int) -> Callable[[Cursor], Awaitable[list[object]]]:
+            async def work(cursor: Cursor) -> list[object]:
+                assert isinstance(cursor, RawCursor)
+                await none(cursor, MERGE)
+                found = cursor.texts(sql, {"text": text}, {"number": number})
+                return [*found, *await one(cursor, planned)]
+
+            return work
+
+        async def ask(sql: str, text: str, number: int) -> list[object]:
+            return await readers.transaction(asking(sql, text, number))
+
+        first = "SELECT %(text)s || ': ' || %(number)s::bigint"
+        other = "SELECT x::text FROM generate_series(1, %(number)s::int) x WHERE %(text)s <> ''"
+        strange = "100% of 'é\\"
+        self.assertEqual(await ask(first, "a", 1), [b"a: 1", 1, 1, 0])
+        self.assertEqual(await ask(first, "a", 2**40), [b"a: 1099511627776", 1, 2, 0])
+        self.assertEqual(await ask(first, strange, 3), [f"{strange}: 3".encode(), 1, 1, 0])
+        self.assertEqual(await ask(other, "a", 2), [b"1", b"2", 1, 1, 0])
+        # A connection that is refused something is given up, with what it had planned.
+        with self.assertRaises(StoreError):
+            await ask("SELECT 1 / %(number)s::int, %(text)s", "a", 0)
+        self.assertEqual(await ask(first, "a", 4), [b"a: 4", 1, 1, 0])
+        with self.assertRaises(StoreUnavailable):
+            await ask("SELECT pg_terminate_backend(pg_backend_pid())::text", "a", 0)
+        self.assertEqual(await ask(first, "a", 5), [b"a: 5", 1, 1, 0])
+        await readers.close()
 
     async def test_a_spreadsheet_reads_every_record_and_runs_no_formula(self) -> None:
         await self.write_many()

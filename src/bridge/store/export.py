@@ -1,20 +1,15 @@
 """Export: interceptions with everything that belongs to them, oldest first, page by page, as text.
 
-The server writes all that is text, JSON or CSV. JSON that belongs together is put together here,
-which takes less of this process than joining it takes of the server. Ids are in the order of time:
+The server writes the lines, JSON or CSV; here they are only counted. Ids are in the order of time:
 an export goes on behind the last id that somebody has.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
 from uuid import UUID
 
 from bridge.domain.ids import day_of
@@ -23,9 +18,7 @@ from bridge.store.export_sql import (
     ARRAY,
     CSV_HEADER,
     CSV_LINES,
-    DETAILS,
-    ID_AT,
-    JSON_OBJECTS,
+    JSON_LINES,
     MERGE,
     OLD_SCALAR,
     RANGE,
@@ -38,7 +31,7 @@ from bridge.store.reads import Conditions, conditions_for, days_of
 from bridge.store.rows import Row, many, none, one
 from bridge.store.threaded import RawCursor
 
-PAGE_ROWS = 1000
+PAGE_ROWS = 500
 PAGE_BYTES = 32 << 20
 """A page ends when its requests and answers were together so large; what is recorded of them is
 far smaller, as a rule."""
@@ -65,9 +58,7 @@ class Format(StrEnum):
 
 HEADINGS = {Format.JSONL: "", Format.CSV: CSV_HEADER}
 """What an export begins with."""
-_LISTS = [b'%s"%s":[' % (b"]," if at else b",", name.encode()) for at, name in enumerate(DETAILS)]
-_LINE_END = b"]}\n"
-_LINES = {Format.JSONL: JSON_OBJECTS, Format.CSV: CSV_LINES}
+_LINES = {Format.JSONL: JSON_LINES, Format.CSV: CSV_LINES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,17 +178,13 @@ class Export:
             scalar=self._scalar,
         )
         await none(cursor, MERGE)
-        given: dict[str, object] = {**where.params, **params}
         if isinstance(cursor, RawCursor):
-            rows = cursor.raw(sql, given)
+            lines = cursor.texts(sql, where.params, params)
         else:
-            rows = [(place, text.encode()) for place, text in await many(cursor, sql, given)]
-        if self._format is Format.JSONL:
-            data, count = _json_lines(rows)
-        else:
-            data, count = b"".join(text for _, text in rows), len(rows)
+            rows = await many(cursor, sql, {**where.params, **params})
+            lines = [text.encode() for (text,) in rows]
         # There are fewer where some have been erased meanwhile.
-        return Page(data=data, rows=count, last_id=UUID(piece.ids[-1]))
+        return Page(data=b"".join(lines), rows=len(lines), last_id=UUID(piece.ids[-1]))
 
     async def _found(self, cursor: Cursor, where: Conditions, rows: int) -> Piece | None:
         """Return the first piece of the days that are left."""
@@ -212,31 +199,6 @@ class Export:
                 return Piece(day=day, ids=ids)
             self._days.pop()
         return None
-
-
-def _json_lines(rows: Iterable[tuple[Any, bytes]]) -> tuple[bytes, int]:
-    """Return the lines that the rows of JSON_OBJECTS are parts of, and how many there are."""
-    begun: list[bytes] = []
-    lists = [defaultdict[bytes, list[bytes]](list) for _ in DETAILS]
-    for place, of_place in groupby(rows, itemgetter(0)):
-        if int(place) == 0:
-            begun = [text for _, text in of_place]
-            continue
-        found, at = lists[int(place) - 1], ID_AT[int(place)]
-        for _, text in of_place:
-            found[text[at]].append(text)
-    # Put together in one go: what is copied costs more than what is looked up.
-    parts: list[bytes] = []
-    named = tuple(zip(_LISTS, lists, strict=True))
-    for text in begun:
-        parts.append(text)
-        id_ = text[ID_AT[0]]
-        for name, of in named:
-            parts.append(name)
-            if id_ in of:
-                parts.append(b",".join(of[id_]))
-        parts.append(_LINE_END)
-    return b"".join(parts), len(begun)
 
 
 def _bounded(rows: Sequence[Row]) -> Sequence[Row]:

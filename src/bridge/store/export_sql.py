@@ -1,4 +1,4 @@
-"""The statements of `store.export`, which give text for the interceptions of a range of ids.
+"""The statements of `store.export`, which give a line for each interception of a range of ids.
 
 `{day}` is the day as a literal, `{these}` what says which ids, `{scalar}` the function that makes a
 value JSON. The members of the JSON are those of the API's (`reads_json`), so that there is one
@@ -40,13 +40,13 @@ OLD_SCALAR = "to_json"
 SCALAR_VERSION = 170000
 
 # Details lie in the order of their interceptions. For a few hundred of them the planner would
-# rather hash or loop, sorting what is wide already.
+# rather hash or loop, sorting what is wide already; and it would think so for every page again.
 MERGE = """
-SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off
+SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_bitmapscan = off;
+SET LOCAL plan_cache_mode = force_generic_plan
 """
 
 _LITERAL = re.compile("'[^']*''[^']*'")
-_ID_LENGTH = len(str(UUID(int=0)))
 _MOST_ARGUMENTS = 90
 """PostgreSQL takes 100."""
 DETAILS: dict[str, tuple[str, type[msgspec.Struct]]] = {
@@ -122,16 +122,17 @@ def _members(kind: type[msgspec.Struct], alias: str) -> list[str]:
     return parts
 
 
-def _gathered(name: str, table: str, columns: str) -> str:
+def _gathered(name: str, table: str, row: str, columns: str) -> str:
     """Return the join that brings what `columns` make of an interception's rows of `table`.
 
-    The rows come in their order from the index; aggregates that ask for it sort them again.
+    The rows come in their order from the index; aggregates that ask for it sort them again. Of a
+    group its first row is copied, so that `row` has no more than it takes.
     """
     return f"""
 LEFT JOIN (
     SELECT d.interception_id, {columns}
     FROM (
-        SELECT * FROM {table} d
+        SELECT d.interception_id, {row} FROM {table} d
         WHERE d.day = {{day}} AND d.interception_id {{these}}
         ORDER BY d.interception_id, d.n
     ) d
@@ -139,41 +140,24 @@ LEFT JOIN (
 ) {name} ON {name}.interception_id = i.id"""  # noqa: S608  # constants only
 
 
-def _id_at(kind: type[msgspec.Struct], name: str) -> slice:
-    """Return where an id is in the text of an object; nothing but ids comes before it."""
-    at = len("{")
-    for each in kind.__struct_fields__:
-        at += len(f'"{each}":"')
-        if each == name:
-            break
-        at += _ID_LENGTH + len('",')
-    return slice(at, at + _ID_LENGTH)
-
-
-def _objects(place: int, table: str, kind: type[msgspec.Struct]) -> str:
+def _objects(name: str, table: str, kind: type[msgspec.Struct]) -> str:
     row = _concat([*_members(kind, "d"), "'}}'"])
-    return f"""
-UNION ALL (
-    SELECT {place}, {row} FROM {table} d
-    WHERE d.day = {{day}} AND d.interception_id {{these}}
-    ORDER BY d.interception_id, d.n
-)"""  # noqa: S608  # constants only
+    return _gathered(name, table, f"{row} AS object", "string_agg(d.object, ',') AS objects")
 
 
-JSON_OBJECTS = f"""
-(
-    SELECT 0, {_concat(_members(InterceptionWithLegs, "i"))} FROM aibridge_interceptions i
-    WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
-    ORDER BY i.id
-) {"".join(_objects(place, *each) for place, each in enumerate(DETAILS.values(), 1))}
-"""  # noqa: S608  # constants only
-"""Rows of a place and of JSON: 0 is the beginning of an interception's object, n is an object in
-its n-th list of DETAILS. They are place by place, and within one in order."""
-ID_AT = (
-    _id_at(InterceptionWithLegs, "id"),
-    *(_id_at(kind, "interception_id") for _, kind in DETAILS.values()),
+_LINE = _concat(
+    [
+        *_members(InterceptionWithLegs, "i"),
+        *[part for name in DETAILS for part in (f"""',"{name}":['""", f"{name}.objects", "']'")],
+        r"E'}}\n'",
+    ]
 )
-"""Where the interception's id is in the JSON of a place."""
+JSON_LINES = f"""
+SELECT {_LINE}
+FROM aibridge_interceptions i {"".join(_objects(name, *of) for name, of in DETAILS.items())}
+WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
+ORDER BY i.id
+"""  # noqa: S608  # constants only
 
 
 def _moment(expression: str) -> str:
@@ -242,18 +226,21 @@ _SUMS = (
     _gathered(
         "tokens",
         "aibridge_token_usages",
+        "d.input_tokens, d.output_tokens, d.cache_read_input_tokens, d.cache_write_input_tokens",
         "sum(d.input_tokens) AS input, sum(d.output_tokens) AS output, "
         "sum(d.cache_read_input_tokens) AS cache_read, "
         "sum(d.cache_write_input_tokens) AS cache_write",
     ),
-    _gathered("tools", "aibridge_tool_usages", "string_agg(d.tool, ' ') AS names"),
-    _gathered("thoughts", "aibridge_model_thoughts", "count(*) AS count"),
-    _gathered("prompts", "aibridge_user_prompts", r"string_agg(d.prompt, E'\n') AS text"),
+    _gathered("tools", "aibridge_tool_usages", "d.tool", "string_agg(d.tool, ' ') AS names"),
+    _gathered("thoughts", "aibridge_model_thoughts", "d.n", "count(*) AS count"),
+    _gathered(
+        "prompts", "aibridge_user_prompts", "d.prompt", r"string_agg(d.prompt, E'\n') AS text"
+    ),
 )
 _FIELDS = [part for _, expression in _COLUMNS for part in ("','", expression)][1:]
 _RECORD = _concat([*_FIELDS, r"E'\r\n'"])
 CSV_LINES = f"""
-SELECT 0, {_RECORD}
+SELECT {_RECORD}
 FROM aibridge_interceptions i {"".join(_SUMS)}
 WHERE i.day = {{day}} AND i.id {{these}} AND {{conditions}}
 ORDER BY i.id

@@ -1,8 +1,8 @@
 """Reading in threads: for whoever reads so much that waking the reactor for every piece counts.
 
 The driver then waits for a whole result itself, in a thread, which takes this process a third of
-the time; and text can be left as it is on the wire. The statements are the same: a transaction's
-coroutine runs to its end in the thread.
+the time; text can be left as it is on the wire; and a statement that is run again and again is
+planned once. The statements are the same: a transaction's coroutine runs to its end in the thread.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import psycopg2
 import psycopg2.extras
+from psycopg2.extensions import BYTES, AsIs, register_type
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
@@ -30,8 +31,9 @@ from bridge.store.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
-_AS_BYTES = (23, 25)
-"""integer, text."""
+_TEXT = 25
+_PREPARED = "texts"
+"""What a connection's one prepared statement is called."""
 
 
 class Readers:
@@ -115,7 +117,7 @@ class Readers:
         """Do everything in this thread."""
         ended = False
         try:
-            if not reader.open:
+            if reader.connection is None:
                 reader.connection = self._connect(parameters)
             cursor = RawCursor(reader.connection.cursor())
             cursor.run("BEGIN READ ONLY")
@@ -127,24 +129,33 @@ class Readers:
             if not ended:
                 reader.close()
 
-    def _connect(self, parameters: Mapping[str, str]) -> Any:
+    def _connect(self, parameters: Mapping[str, str]) -> _Connection:
         limit = str(round(CONNECT_SECONDS))
         try:
-            connection = psycopg2.connect(**{"connect_timeout": limit, **parameters})
+            connection: _Connection = psycopg2.connect(
+                connection_factory=_Connection, **{"connect_timeout": limit, **parameters}
+            )
         except psycopg2.Error as e:
             raise connect_error(e, self._address) from e
         connection.autocommit = True
-        connection.set_client_encoding("UTF8")  # as `raw` gives it
+        connection.set_client_encoding("UTF8")  # as `texts` gives it
         psycopg2.extras.register_uuid(conn_or_curs=connection)
         RawCursor(connection.cursor()).run(SETTINGS, (self._milliseconds,))
         return connection
+
+
+class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]  # the driver has no types
+    """The driver's, which knows what it has prepared."""
+
+    planned: bytes | None = None
+    """A query, called _PREPARED."""
 
 
 class _Reader:
     """A place for a connection, which one thread at a time uses."""
 
     def __init__(self) -> None:
-        self.connection: Any = None
+        self.connection: _Connection | None = None
 
     @property
     def open(self) -> bool:
@@ -161,7 +172,7 @@ class RawCursor(Cursor):
     """A cursor whose statements have ended when `execute` gives its coroutine."""
 
     def __init__(self, cursor: Any) -> None:
-        """Keep the driver's."""
+        """Keep the driver's, which is a _Connection's."""
         self._last = cursor
 
     async def execute(self, sql: str, params: Parameters = None) -> None:
@@ -175,23 +186,39 @@ class RawCursor(Cursor):
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
 
-    def raw(self, sql: str, params: Parameters = None) -> Sequence[tuple[Any, ...]]:
-        """Run one query, and return its texts and integers as the server sent them, in UTF-8.
+    def texts(
+        self, sql: str, params: Mapping[str, object], changing: Mapping[str, object]
+    ) -> Sequence[bytes]:
+        """Run a query of one column of text, and return its rows as the server sent them, in UTF-8.
 
         Other threads run until the whole result is there. COPY, which the driver gives row by row,
         would wait for them at each row.
+
+        Args:
+            sql: the query; planned once, for as long as only `changing` changes.
+            params: values in it.
+            changing: further values in it, each with its type beside it.
 
         Raises:
             StoreUnavailable: the connection is gone, or the server is.
             StoreError: the server refuses it.
         """
+        connection: _Connection = self._last.connection
+        numbered = {name: AsIs(f"${number}") for number, name in enumerate(changing, 1)}
         try:
-            with self._last.connection.cursor() as cursor:
-                psycopg2.extensions.register_type(psycopg2.extensions.BYTES, cursor)
-                cursor.string_types.update(dict.fromkeys(_AS_BYTES, psycopg2.extensions.BYTES))
-                cursor.execute(sql, params)
-                rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
-                return rows
+            with connection.cursor() as cursor:
+                register_type(BYTES, cursor)
+                cursor.string_types[_TEXT] = BYTES
+                query = cursor.mogrify(sql, {**params, **numbered})
+                if query != connection.planned:
+                    if connection.planned is not None:
+                        cursor.execute(f"DEALLOCATE {_PREPARED}")
+                        connection.planned = None
+                    cursor.execute(f"PREPARE {_PREPARED} AS ".encode() + query)
+                    connection.planned = query
+                given = ", ".join(["%s"] * len(changing))
+                cursor.execute(f"EXECUTE {_PREPARED} ({given})", tuple(changing.values()))
+                return [text for (text,) in cursor.fetchall()]
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
 
