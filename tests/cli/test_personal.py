@@ -273,7 +273,8 @@ class EraseTests(PersonalCase):
 class ExportTests(PersonalCase):
     async def test_everything_of_the_person_is_in_it_and_nothing_of_others(self) -> None:
         """And that somebody took it is audited."""
-        records = [*self.whole(), *self.whole(ago=40 * 86400.0), *self.his()]
+        nasty = "\x9b31m \u202e owned"
+        records = [*self.whole(model=nasty), *self.whole(ago=40 * 86400.0), *self.his()]
         records.append(self.maker.audit(utc(self.now)))
         batch = lines(*records)
         await self.pool.transaction(lambda cursor: write_batch(cursor, batch))
@@ -287,6 +288,7 @@ class ExportTests(PersonalCase):
         self.assertEqual(kinds, ["audit", "interception", "stored_object", "user"])
         mine = [row for row in rows if row["type"] == "interception"]
         self.assertEqual(len(mine), 2)
+        self.assertIn(nasty, [each["model"] for each in mine])
         self.assertEqual(
             [
                 (each["user_prompts"][0]["prompt"], each["tool_usages"][0]["input"],
@@ -296,6 +298,7 @@ class ExportTests(PersonalCase):
             [("zebra", '{"zone": "UTC"}', "Let me see.", 1)] * 2,
         )  # fmt: skip
         self.assertNotIn("giraffe", "".join(said))
+        self.assertTrue("".join(said).isprintable())
         self.assertEqual(
             [(each.action, each.target) for each in self.session.audited],
             [("user.export", "alice")],

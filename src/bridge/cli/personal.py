@@ -10,7 +10,7 @@ import click
 import msgspec
 from twisted.internet.threads import deferToThreadPool
 
-from bridge.cli.administration import changed, ready_to_change, shown_time
+from bridge.cli.administration import changed, harmless_json, ready_to_change, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import JOURNAL_DIRECTORY, Session, run_with_store
 from bridge.config import options
@@ -89,7 +89,7 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
         nonlocal count
         count += 1
         value = {"type": kind, **msgspec.to_builtins(members)}
-        say(msgspec.json.encode(value).decode())
+        say(harmless_json(msgspec.json.encode(value).decode()))
 
     for kind, rows in await session.pool.transaction(
         lambda cursor: personal.identity_rows(cursor, user.id), read_only=True
