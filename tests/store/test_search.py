@@ -208,6 +208,8 @@ class Wanted(SearchTestCase):
                   "model:m client:c status:completed"):  # fmt: skip
             self.assertEqual(await self.found("word", q=q), [it], q)
         self.assertEqual(await self.found("word", q="client:Unknown"), [other])
+        since = START + timedelta(seconds=3)  # it ended a second before
+        self.assertEqual(await self.found("word", q=f'ended_after:"{since:%FT%TZ}"'), [other])
         for q in ("model:x", "nobody", "status:running", "kind:passthrough", "status:lost"):
             self.assertEqual(await self.found("word", q=q), [], q)
 

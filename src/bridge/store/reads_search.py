@@ -217,6 +217,8 @@ async def _where(
     ):
         if value is not None:
             where.add(f"s.started_at {operator} %({name})s", name, value)
+    if wanted.ended_after is not None:
+        where.add("i.ended_at >= %(ended_after)s", "ended_after", wanted.ended_after)
     for name in ("provider", "provider_name", "model", "session_id", "status"):
         value = getattr(wanted, name)
         if value is not None:
