@@ -81,7 +81,7 @@ class Served:
     async def write(self, records: Sequence[Record]) -> None:
         """Put records into the database, and wait until all that is derived of them is there."""
         batch = lines(*records)
-        await self._transaction(lambda cursor: write_batch(cursor, batch))
+        await self.transaction(lambda cursor: write_batch(cursor, batch))
         await deferToThread(eventually, self._derived, seconds=FOLLOWED_SECONDS, what="followers")
 
     def _derived(self) -> bool:
@@ -104,9 +104,10 @@ class Served:
                 )
                 await identity.create_user(cursor, user)
 
-        await self._transaction(work)
+        await self.transaction(work)
 
-    async def _transaction(self, work: Callable[[Cursor], Awaitable[object]]) -> None:
+    async def transaction(self, work: Callable[[Cursor], Awaitable[object]]) -> None:
+        """Run `work` on the bridge's database."""
         pool = Pool(
             dsn=self.bridge.database_address(),
             reactor=reactor,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import psycopg2
 from msgspec.structs import replace
 
+from bridge.store.blanking import blank_day
 from tests.pages.cases import PagesTestCase
 from tests.pages.seeding import Company, brought
 from tests.support.bridge_process import eventually
@@ -232,6 +233,38 @@ class LongTextTests(PagesTestCase):
         base = f"/ui/interceptions/{self.identifier}"
         for path in ("/tool-13.txt", "/tool-0.txt", "/other-1.txt", "/tool-x.txt", "/tool--1.txt"):
             self.assertEqual(bob.get(base + path).status, 404, path)
+
+
+class NotKeptTests(PagesTestCase):
+    async def test_what_is_blank_or_taken_out_is_said_to_be(self) -> None:
+        made = Company(seed=31)
+        six_days = 6 * 24 * 60
+        start = made.request(
+            minutes_ago=six_days,
+            who="carol",
+            prompt="a zebra",
+            thoughts=["about zebras"],
+            tools=[("Bash", {"command": "zebra"})],
+            ended={"redactions": 2},
+        )
+        await self.here.write(made.records)
+        carol = self.visitor("carol")
+        one, its_session = f"/ui/interceptions/{start.id}", f"/ui/session?id={start.id}"
+
+        kept = [carol.get(path).text for path in (one, its_session)]
+        await self.here.transaction(lambda cursor: blank_day(cursor, start.day, None))
+        blank = [carol.get(path).text for path in (one, its_session)]
+
+        for page in kept:
+            self.assertIn("a zebra", page)
+            self.assertNotIn("kept", page.partition("<main")[2])
+        for page in blank:
+            self.assertNotIn("zebra", page)
+        self.assertIn("2 secrets were taken out", kept[0])
+        self.assertIn("have not been kept since", blank[0])
+        self.assertNotIn(">Prompt</h3>", blank[0])
+        self.assertNotIn(">Thinking</h3>", blank[0])
+        self.assertIn("The prompt is not kept any more", blank[1])
 
 
 class OddQuestionsTests(PagesTestCase):
