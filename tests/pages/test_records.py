@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime
+from html import unescape
 from typing import ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg2
 from msgspec.structs import replace
@@ -308,6 +310,33 @@ class OddQuestionsTests(PagesTestCase):
 
             self.assertIn("$AIBRIDGE_TOKEN", text)
             self.assertNotIn("aib_", text)
+
+    def test_what_every_page_shows_can_be_asked_for_by_its_command(self) -> None:
+        for who, path in (
+            ("bob", "/ui/overview?days=7"),
+            ("bob", "/ui/sessions?q=client:Codex"),
+            ("bob", "/ui/interceptions?initiator=alice"),
+            ("bob", "/ui/search?words=the"),
+            ("bob", "/ui/usage"),
+            ("bob", "/ui/providers"),
+            ("owner", "/ui/tokens?user=alice&all="),
+            ("owner", "/ui/tokens"),
+            ("owner", "/ui/users?all="),
+        ):
+            text = self.visitor(who).get(path).text
+            found = re.search(r'<pre id="command">(.*?)</pre>', text, re.DOTALL)
+            assert found is not None, path
+
+            program, flags, url, *words = shlex.split(unescape(found[1]).replace("\\\n", " "))
+            given = [words[at + 1] for at, each in enumerate(words) if each == "--data-urlencode"]
+            parts = urlsplit(url)
+            query = urlencode([tuple(each.split("=", 1)) for each in given])
+            status, _, body = self.here.bridge.ask(
+                "GET", f"{parts.path}?{query}", token=self.here.tokens[who]
+            )
+
+            self.assertEqual((program, flags[:3], words[-2]), ("curl", "-sS", "-H"), path)
+            self.assertEqual(status, 200, (path, body))
 
 
 class ToolResultTests(PagesTestCase):

@@ -13,6 +13,7 @@ from bridge.domain.tokens import ListedToken, Token
 from bridge.domain.units import format_duration, parse_duration
 from bridge.pages.answers import Answer, Page, Redirect
 from bridge.pages.app import Handler
+from bridge.pages.commands import curl
 from bridge.pages.entrance import Transactions
 from bridge.pages.visit import Fields, Visit
 from bridge.store import identity
@@ -107,7 +108,14 @@ class TokenPages:
                 "made": made[0] if made is not None else None,
                 "value": made[1] if made is not None else "",
                 "done": visit.query.get("done") == "revoked",
-                "command": "aibridge token list",
+                "command": curl(
+                    visit.origin,
+                    "/tokens",
+                    {
+                        "username": visit.query.get("user") if visit.owner else None,
+                        "ended": "true" if "all" in visit.query else None,
+                    },
+                ),
             },
             status=error.status if error is not None else 200,
         )

@@ -9,6 +9,7 @@ from bridge.domain.errors import BadRequest, BridgeError, Conflict, NotFound
 from bridge.domain.identity import Role
 from bridge.pages.answers import Answer, Page, Redirect
 from bridge.pages.app import Handler
+from bridge.pages.commands import curl
 from bridge.pages.entrance import Transactions
 from bridge.pages.visit import Fields, Visit
 from bridge.store import identity
@@ -113,7 +114,9 @@ class UserPages:
                 "form": visit.form if error is not None else Fields(),
                 "error": error.message if error is not None else "",
                 "done": _DONE.get(visit.query.get("done", ""), ""),
-                "command": "aibridge user list",
+                "command": curl(
+                    visit.origin, "/users", {"deleted": "true" if deleted_too else None}
+                ),
             },
             status=error.status if error is not None else 200,
         )
