@@ -45,6 +45,18 @@ finally:
     status = pathlib.Path("/proc/self/status").read_text()
     print(status.partition("VmHWM:")[2].split()[0])
 """
+_WITH_BAD_DISK = f"""
+import errno, os
+from bridge.cli import export, main
+
+def fdatasync(descriptor):
+    if os.fstat(descriptor).st_size > {ENOUGH}:
+        raise OSError(errno.ENOSPC, "full")
+
+os.fdatasync = fdatasync
+export._SYNC_BYTES = 1 << 20
+main.main()
+"""
 
 
 class InterruptedTests(ProcessCase):
@@ -108,6 +120,21 @@ class InterruptedTests(ProcessCase):
         self.assertNotIn("Traceback", said)
         self.assertNotEqual(code, 0)
         await self.assert_goes_on(begun)
+
+    async def test_an_export_whose_disk_fails_says_so_and_is_gone_on_with(self) -> None:
+        path = self.directory / "failed"
+        out, err, code = await getProcessOutputAndValue(
+            sys.executable,
+            ("-c", _WITH_BAD_DISK, "export", "--output", str(path)),
+            env=self.environment,
+            path=str(self.directory),
+            reactor=reactor,
+        )
+
+        self.assertEqual(
+            (code, out, err.decode()), (1, b"", f"Error: {path}: No space left on device.\n")
+        )
+        await self.assert_goes_on(path.read_bytes())
 
     async def test_an_export_survives_no_restart_of_the_database_but_goes_on_after_it(self) -> None:
         server = SharedServer.running

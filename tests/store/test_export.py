@@ -7,7 +7,6 @@ import io
 import json
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +14,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg2
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from bridge.cli.resuming import resume_point
 from bridge.domain.errors import BadRequest
 from bridge.domain.records import Record
+from bridge.store import export
 from bridge.store.connection import Cursor
 from bridge.store.errors import StoreError, StoreUnavailable
 from bridge.store.export import HEADINGS, Export, Format
@@ -186,23 +187,27 @@ class ExportTests(ExportCase):
             thread.join(10)
             self.assertFalse(thread.is_alive())
 
+    async def test_the_order_is_that_of_ids_however_the_server_joins(self) -> None:
+        await self.write_many()
+        expected = [await self.text(form) for form in Format]
+        self.patch(export, "MERGE", "SET LOCAL enable_mergejoin = off")
+
+        self.assertEqual([await self.text(form, rows=100) for form in Format], expected)
+
     async def test_a_query_is_planned_once_until_another_is_run(self) -> None:
         planned = (
             "SELECT count(*), sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
         )
         readers = Readers(dsn=self.dsn, reactor=reactor, size=1, statement_seconds=30)
 
-        def asking(sql: str, text: str, number: int) -> Callable[[Cursor], Awaitable[list[object]]]:
+        async def ask(sql: str, text: str, number: int) -> list[object]:
             async def work(cursor: Cursor) -> list[object]:
                 assert isinstance(cursor, RawCursor)
                 await none(cursor, MERGE)
                 found = cursor.texts(sql, {"text": text}, {"number": number})
                 return [*found, *await one(cursor, planned)]
 
-            return work
-
-        async def ask(sql: str, text: str, number: int) -> list[object]:
-            return await readers.transaction(asking(sql, text, number))
+            return await readers.transaction(work)
 
         first = "SELECT %(text)s || ': ' || %(number)s::bigint"
         other = "SELECT x::text FROM generate_series(1, %(number)s::int) x WHERE %(text)s <> ''"
@@ -211,7 +216,6 @@ class ExportTests(ExportCase):
         self.assertEqual(await ask(first, "a", 2**40), [b"a: 1099511627776", 1, 2, 0])
         self.assertEqual(await ask(first, strange, 3), [f"{strange}: 3".encode(), 1, 1, 0])
         self.assertEqual(await ask(other, "a", 2), [b"1", b"2", 1, 1, 0])
-        # A connection that is refused something is given up, with what it had planned.
         with self.assertRaises(StoreError):
             await ask("SELECT 1 / %(number)s::int, %(text)s", "a", 0)
         self.assertEqual(await ask(first, "a", 4), [b"a: 4", 1, 1, 0])
@@ -219,6 +223,20 @@ class ExportTests(ExportCase):
             await ask("SELECT pg_terminate_backend(pg_backend_pid())::text", "a", 0)
         self.assertEqual(await ask(first, "a", 5), [b"a: 5", 1, 1, 0])
         await readers.close()
+
+    async def test_a_query_is_that_query_whoever_used_the_connection_before(self) -> None:
+        """As behind a pool of connections, which gives a transaction whichever is free."""
+        connections = [psycopg2.connect(self.dsn) for _ in range(2)]
+        for each in connections:
+            self.addCleanup(each.close)
+        for number in range(8):
+            for what in ("a", "b"):
+                # Each in turn with either connection.
+                cursor = RawCursor(connections[(number // 2 + (what == "b")) % 2].cursor())
+                sql = "SELECT %(what)s || %(number)s::bigint"
+                found = cursor.texts(sql, {"what": what}, {"number": number})
+
+                self.assertEqual(found, [f"{what}{number}".encode()])
 
     async def test_a_spreadsheet_reads_every_record_and_runs_no_formula(self) -> None:
         await self.write_many()

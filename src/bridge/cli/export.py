@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -159,7 +159,8 @@ class Writing:
         has just been used is filled again in half the time.
         """
         os.fdatasync(self._descriptor)
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):  # it is advice
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def heading(self) -> None:
         """Write what an export begins with, unless it goes on."""
@@ -256,17 +257,20 @@ async def _direct(session: Session, export: Export, writing: Writing) -> None:
             writing.write(page.data, rows=page.rows)
             written += len(page.data)
             if writing.regular and written >= _SYNC_BYTES:
-                if syncing is not None:
-                    await syncing
+                before, syncing = syncing, None
+                if before is not None:
+                    await before
                 syncing = deferToThreadPool(
                     session.reactor, session.reactor.getThreadPool(), writing.sync
                 )
                 written = 0
     finally:
-        if syncing is not None:
-            await syncing
-        await pages.close()
-        await readers.close()
+        try:
+            if syncing is not None:
+                await syncing
+        finally:
+            await pages.close()
+            await readers.close()
 
 
 def _remote(source: Source, writing: Writing, search: Search, span: tuple[str, str]) -> None:

@@ -34,7 +34,7 @@ from bridge.store.threaded import RawCursor
 PAGE_ROWS = 500
 PAGE_BYTES = 32 << 20
 """A page ends when its requests and answers were together so large; what is recorded of them is
-far smaller, as a rule."""
+far smaller, as a rule. A line that is longer than 1 GiB the server cannot make."""
 
 _IDS = """
 SELECT i.id::text, i.bytes_in + coalesce(i.bytes_out, 0)

@@ -8,6 +8,7 @@ planned once. The statements are the same: a transaction's coroutine runs to its
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, TypeVar, cast
 
 import psycopg2
@@ -31,9 +32,10 @@ from bridge.store.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
+_ALL_PREPARED = "SELECT name FROM pg_prepared_statements WHERE starts_with(name, %s)"
 _TEXT = 25
-_PREPARED = "texts"
-"""What a connection's one prepared statement is called."""
+_PREPARED = "aibridge_texts_"
+"""How the names of prepared statements begin; their digest follows."""
 
 
 class Readers:
@@ -117,7 +119,7 @@ class Readers:
         """Do everything in this thread."""
         ended = False
         try:
-            if reader.connection is None:
+            if not reader.open:
                 reader.connection = self._connect(parameters)
             cursor = RawCursor(reader.connection.cursor())
             cursor.run("BEGIN READ ONLY")
@@ -129,12 +131,10 @@ class Readers:
             if not ended:
                 reader.close()
 
-    def _connect(self, parameters: Mapping[str, str]) -> _Connection:
+    def _connect(self, parameters: Mapping[str, str]) -> Any:
         limit = str(round(CONNECT_SECONDS))
         try:
-            connection: _Connection = psycopg2.connect(
-                connection_factory=_Connection, **{"connect_timeout": limit, **parameters}
-            )
+            connection = psycopg2.connect(**{"connect_timeout": limit, **parameters})
         except psycopg2.Error as e:
             raise connect_error(e, self._address) from e
         connection.autocommit = True
@@ -144,18 +144,11 @@ class Readers:
         return connection
 
 
-class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]  # the driver has no types
-    """The driver's, which knows what it has prepared."""
-
-    planned: bytes | None = None
-    """A query, called _PREPARED."""
-
-
 class _Reader:
     """A place for a connection, which one thread at a time uses."""
 
     def __init__(self) -> None:
-        self.connection: _Connection | None = None
+        self.connection: Any = None
 
     @property
     def open(self) -> bool:
@@ -172,7 +165,7 @@ class RawCursor(Cursor):
     """A cursor whose statements have ended when `execute` gives its coroutine."""
 
     def __init__(self, cursor: Any) -> None:
-        """Keep the driver's, which is a _Connection's."""
+        """Keep the driver's."""
         self._last = cursor
 
     async def execute(self, sql: str, params: Parameters = None) -> None:
@@ -203,24 +196,33 @@ class RawCursor(Cursor):
             StoreUnavailable: the connection is gone, or the server is.
             StoreError: the server refuses it.
         """
-        connection: _Connection = self._last.connection
         numbered = {name: AsIs(f"${number}") for number, name in enumerate(changing, 1)}
         try:
-            with connection.cursor() as cursor:
+            query: bytes = self._last.mogrify(sql, {**params, **numbered})
+            prepared = self._prepared(query)
+            with self._last.connection.cursor() as cursor:
                 register_type(BYTES, cursor)
                 cursor.string_types[_TEXT] = BYTES
-                query = cursor.mogrify(sql, {**params, **numbered})
-                if query != connection.planned:
-                    if connection.planned is not None:
-                        cursor.execute(f"DEALLOCATE {_PREPARED}")
-                        connection.planned = None
-                    cursor.execute(f"PREPARE {_PREPARED} AS ".encode() + query)
-                    connection.planned = query
                 given = ", ".join(["%s"] * len(changing))
-                cursor.execute(f"EXECUTE {_PREPARED} ({given})", tuple(changing.values()))
+                cursor.execute(f"EXECUTE {prepared} ({given})", tuple(changing.values()))
                 return [text for (text,) in cursor.fetchall()]
         except (psycopg2.Error, ValueError) as e:
             raise refusal(e) from e
+
+    def _prepared(self, query: bytes) -> str:
+        """Return what the server calls this query, which is the only one then.
+
+        It is asked what it has prepared: behind a pool of connections it need not be the same
+        server process as in the transaction before.
+        """
+        name = _PREPARED + sha256(query).hexdigest()[:32]
+        self._last.execute(_ALL_PREPARED, (_PREPARED,))
+        names = [each for (each,) in self._last.fetchall()]
+        if name not in names:
+            for each in names:
+                self._last.execute(f"DEALLOCATE {each}")
+            self._last.execute(f"PREPARE {name} AS ".encode() + query)
+        return name
 
 
 def _finished(work: Awaitable[T]) -> T:
