@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
 from uuid import UUID
 
 import click
 
 from bridge.cli.administration import (
     audit_list,
-    audit_reading,
     cutoff_of,
     examples,
     print_json,
     shown_time,
 )
-from bridge.cli.searching import Search, searching, usage_error
+from bridge.cli.searching import Search, searching
 from bridge.cli.session import Session as CommandSession
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import print_table
-from bridge.domain.errors import InvalidRequest, NotFound
+from bridge.cli.whole_session import AsJson, AsText, Shown, WholeSession, asked
 from bridge.store.connection import Cursor
-from bridge.store.filters import Filter, InvalidFilter, filter_from
-from bridge.store.reads_session import DEFAULT_THREADS, MAX_THREADS, read_session
 from bridge.store.reads_sessions import DEFAULT_LIMIT, MAX_LIMIT, After, list_sessions
-from bridge.store.sessions_json import Session, SessionDetail, SessionList, Thread
-from bridge.telemetry.escape import printable
-
-T = TypeVar("T")
+from bridge.store.sessions_json import Session, SessionList
 
 _COLUMNS = (
     "LAST ACTIVE", "USER", "CLIENT", "PROVIDERS", "MODELS", "REQUESTS", "THREADS", "IN", "OUT",
@@ -98,13 +90,7 @@ def list_(
 )
 @click.argument("session_id", metavar="ID")
 @click.option("--initiator", metavar="NAME", help="Whose, where several have one of this id.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, MAX_THREADS),
-    default=DEFAULT_THREADS,
-    show_default=True,
-    help="Threads at most.",
-)
+@click.option("--limit", type=click.IntRange(1), help="Threads at most; all of them when left out.")
 @click.option(
     "--after-id", type=click.UUID, metavar="ID", help="Only threads after this one of the session."
 )
@@ -116,25 +102,22 @@ def show(
     *,
     session_id: str,
     initiator: str | None,
-    limit: int,
+    limit: int | None,
     after_id: UUID | None,
     as_json: bool,
 ) -> None:
-    """Show a session: its threads, and in each what was asked, thought and called."""
-    found = source.ask(
-        one_question(session_id, initiator=initiator, limit=limit, after_id=after_id)
+    """Show a session to its end: its threads, and in each what was asked, thought and called.
+
+    Long ones are read in pieces; each is written to the audit log before it is shown.
+    """
+    shown: Shown = AsJson() if as_json else AsText()
+    whole = WholeSession(
+        session_id, initiator=initiator, limit=limit, after_id=after_id, shown=shown
     )
-    if as_json:
-        print_json(found)
-        return
-    print_table(("SESSION", found.id), facts_of(found))
-    for thread in found.threads:
-        click.echo()
-        for line in lines_of(thread):
-            click.echo(printable(line))
-    if found.has_more and found.threads:
-        more = f"There are more threads: --after-id {found.threads[-1].id}"
-        click.echo(printable(more), err=True)
+    source.read_on(whole.first(), whole.take)
+    more = whole.end()
+    if more is not None and not as_json:
+        click.echo(f"There are more threads: --after-id {more}", err=True)
 
 
 def list_question(search: Search, *, limit: int, after: After | None) -> Question[SessionList]:
@@ -151,7 +134,7 @@ def list_question(search: Search, *, limit: int, after: After | None) -> Questio
                 cutoff=cutoff_of(session),
             )
 
-        found = await _asked(session, work)
+        found = await asked(session, work)
         await audit_list(
             session,
             [
@@ -172,52 +155,6 @@ def list_question(search: Search, *, limit: int, after: After | None) -> Questio
     return Question(path="/sessions", returns=SessionList, direct=read, params=params)
 
 
-def one_question(
-    session_id: str, *, initiator: str | None, limit: int, after_id: UUID | None
-) -> Question[SessionDetail]:
-    """Return the question for one session.
-
-    Raises:
-        UsageError: the initiator cannot be anybody.
-    """
-    try:
-        whose = filter_from({"initiator": initiator}) if initiator else Filter()
-    except InvalidFilter as error:
-        raise usage_error(error) from error
-
-    async def read(session: CommandSession) -> SessionDetail:
-        async def work(cursor: Cursor) -> SessionDetail | None:
-            return await read_session(
-                cursor,
-                session_id,
-                whose=whose,
-                limit=limit,
-                after_id=after_id,
-                visible_to=None,
-                cutoff=cutoff_of(session),
-            )
-
-        found = await _asked(session, work) if "\0" not in session_id else None
-        if found is None:
-            raise NotFound("Session not found.")
-        await audit_reading(
-            session,
-            target=found.id,
-            users=[found.initiator.username],
-            detail={"threads": len(found.threads)},
-        )
-        return found
-
-    params = {"limit": str(limit)}
-    if initiator:
-        params["initiator"] = initiator
-    if after_id is not None:
-        params["after_id"] = str(after_id)
-    return Question(
-        path=f"/sessions/{session_id}", returns=SessionDetail, direct=read, params=params
-    )
-
-
 def row_of(session: Session) -> tuple[str, ...]:
     """Return a session's line in the table."""
     sums = session.token_usage_summary
@@ -235,55 +172,3 @@ def row_of(session: Session) -> tuple[str, ...]:
         session.id,
         " ".join((session.last_prompt or "").split()),
     )
-
-
-def facts_of(session: SessionDetail) -> list[tuple[str, str]]:
-    """Return what is known of the session as a whole."""
-    sums = session.token_usage_summary
-    into = sums.input_tokens + sums.cache_read_input_tokens + sums.cache_write_input_tokens
-    return [
-        ("user", session.initiator.username),
-        ("client", session.client or "Unknown"),
-        ("providers", " ".join(session.provider_names)),
-        ("models", " ".join(session.models)),
-        ("started", shown_time(session.started_at)),
-        ("ended", shown_time(session.ended_at)),
-        ("requests", str(session.interceptions)),
-        ("threads", str(session.thread_count)),
-        ("tokens", f"{into} in, {sums.output_tokens} out"),
-    ]
-
-
-def lines_of(thread: Thread) -> Iterator[str]:
-    """Yield a thread line by line, not yet escaped."""
-    yield f"{shown_time(thread.started_at)}  {thread.model}  {thread.status}  {thread.id}"
-    for action in thread.agentic_actions:
-        if action.prompt:
-            yield from _indented("> ", action.prompt)
-        for thinking in action.thinking:
-            yield from _indented("~ ", thinking.text)
-        for call in action.tool_calls:
-            yield f"  + {call.tool} {' '.join(call.input.split())}"
-        usage = action.token_usage
-        said = [f"{usage.input_tokens} in", f"{usage.output_tokens} out", action.status]
-        if action.duration_ms is not None:
-            said.append(f"{action.duration_ms} ms")
-        yield f"  = {', '.join(said)}"
-        if action.error_message:
-            yield f"  ! {action.error_message}"
-
-
-def _indented(mark: str, text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        yield f"  {mark}{line}"
-
-
-async def _asked(session: CommandSession, work: Callable[[Cursor], Awaitable[T]]) -> T:
-    try:
-        return await session.pool.transaction(work, read_only=True)
-    except InvalidRequest as error:
-        raise click.UsageError(
-            " ".join(
-                [error.message, *(f"{each.field}: {each.detail}" for each in error.validations)]
-            )
-        ) from error

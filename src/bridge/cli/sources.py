@@ -60,6 +60,26 @@ class Source:
             )
         return run_with_store(self.configuration.settings, question.direct)
 
+    def read_on(self, first: Question[T], take: Callable[[T], Question[T] | None]) -> None:
+        """Give `take` the answer, and that to each question it returns, until it returns None.
+
+        Raises:
+            RemoteError: the bridge does not give one of them.
+            BridgeError: the database does not.
+        """
+        following: Question[T] | None = first
+        if self.remote is not None:
+            while following is not None:
+                following = take(self.ask(following))
+            return
+
+        async def work(session: Session) -> None:
+            nonlocal following
+            while following is not None:
+                following = take(await following.direct(session))
+
+        run_with_store(self.configuration.settings, work)
+
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--url` and `--token-file`, and the Source as its first argument."""

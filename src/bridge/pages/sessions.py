@@ -29,6 +29,7 @@ THREADS = 20
 _LIST_CHARACTERS = 300
 _TEXT_CHARACTERS = 6_000
 _VALUES = 500
+_CURSORS = ("after_id", "before_id", "after_action_id")
 _FACETS: Sequence[Facet] = ("client", "provider_name", "model")
 _NOTHING = "There is no such session."
 
@@ -54,6 +55,8 @@ class ShownThread:
     actions: Sequence[ShownAction]
     calls: int
     """How many tools were called."""
+    continued: bool
+    """Its beginning is on a page before."""
 
 
 class SessionPages:
@@ -116,7 +119,7 @@ class SessionPages:
         )
 
     async def one(self, visit: Visit) -> Answer:
-        """Return one session with a page of its threads: `?id=…&of=…`."""
+        """Return one session with a page of its threads: `?id=…&of=…`, and where it begins."""
         query = visit.query
         session_id = query["id"]
         if not session_id or "\0" in session_id:
@@ -131,6 +134,7 @@ class SessionPages:
                 limit=THREADS,
                 after_id=_uuid(query["after_id"]),
                 before_id=_uuid(query["before_id"]),
+                after_action_id=_uuid(query["after_action_id"]),
                 visible_to=visit.visible_to,
                 cutoff=self._reading.cutoff(),
                 longest=excerpts.longest + 1,
@@ -140,6 +144,7 @@ class SessionPages:
         if found is None:
             raise NotFound(_NOTHING)
         self._reading.note(visit, [(found.id, found.initiator)], {"threads": len(found.threads)})
+        cut = _cut(found)
         return Page(
             template="session.html",
             values={
@@ -148,13 +153,11 @@ class SessionPages:
                 "pages": _pages(visit, found),
                 "agents": found.agent.sub_agents,
                 "names": dict(_names(found.agent)),
-                "command": curl(
-                    visit.origin,
-                    f"/sessions/{segment(found.id)}",
-                    {"initiator": found.initiator.id},
-                ),
+                "cut": cut is not None,
+                "command": _command(visit, found, {name: query[name] for name in _CURSORS}),
+                "rest": _command(visit, found, {"after_action_id": cut}) if cut else "",
             },
-            more=lambda: _timeline(found, excerpts),
+            more=lambda: _timeline(found, excerpts, inside=bool(query["after_action_id"])),
         )
 
 
@@ -176,9 +179,9 @@ async def known_values(reading: Reading, visit: Visit) -> Mapping[str, Sequence[
     return await reading.pool.transaction(work, read_only=True)
 
 
-def _timeline(found: SessionDetail, excerpts: Excerpts) -> Mapping[str, object]:
-    """Return the threads as they are shown."""
-    threads = [_shown(thread, excerpts) for thread in found.threads]
+def _timeline(found: SessionDetail, excerpts: Excerpts, *, inside: bool) -> Mapping[str, object]:
+    """Return the threads as they are shown; `inside` when the page may begin within one."""
+    threads = [_shown(thread, excerpts, inside=inside) for thread in found.threads]
     return {
         "threads": threads,
         "calls": sum(each.calls for each in threads),
@@ -186,10 +189,11 @@ def _timeline(found: SessionDetail, excerpts: Excerpts) -> Mapping[str, object]:
     }
 
 
-def _shown(thread: Thread, excerpts: Excerpts) -> ShownThread:
-    prompt = excerpts.of(thread.prompt) if thread.prompt is not None else None
+def _shown(thread: Thread, excerpts: Excerpts, *, inside: bool) -> ShownThread:
+    continued = inside and thread.agentic_actions[0].id != thread.id
+    own = thread.prompt is not None and not continued
+    prompt = excerpts.of(thread.prompt) if own and thread.prompt is not None else None
     actions = []
-    own = thread.prompt is not None
     for action in thread.agentic_actions:
         mine: Excerpt | None = None
         if action.prompt is not None:
@@ -207,7 +211,9 @@ def _shown(thread: Thread, excerpts: Excerpts) -> ShownThread:
             )
         )
     calls = sum(len(action.tool_calls) for action in thread.agentic_actions)
-    return ShownThread(thread=thread, prompt=prompt, actions=actions, calls=calls)
+    return ShownThread(
+        thread=thread, prompt=prompt, actions=actions, calls=calls, continued=continued
+    )
 
 
 def _names(agent: Agent) -> Iterator[tuple[str, str]]:
@@ -224,22 +230,42 @@ def _result(call: SessionToolCall, excerpts: Excerpts) -> Excerpt | None:
     return excerpts.of(call.result.content)
 
 
+def _cut(found: SessionDetail) -> UUID | None:
+    """Return the last interception shown of a thread that alone has more than a page; or None."""
+    if not found.truncated or len(found.threads) != 1:
+        return None
+    return found.threads[0].agentic_actions[-1].id
+
+
+def _command(visit: Visit, found: SessionDetail, cursor: Mapping[str, object]) -> str:
+    """Return the command for the page that begins at `cursor`."""
+    asked = {"initiator": found.initiator.id, "limit": THREADS, **cursor}
+    return curl(visit.origin, f"/sessions/{segment(found.id)}", asked)
+
+
 def _pages(visit: Visit, found: SessionDetail) -> Mapping[str, str]:
-    """Return the addresses of the pages of threads before and after this one, "" for none."""
+    """Return the addresses of the pages around this one, "" for none.
+
+    Those are the threads before and after it, the rest of a thread that is cut here, and the
+    session's start where a thread that was cut goes on.
+    """
     query = visit.query
-    base = {"id": found.id, "of": str(found.initiator.id)}
-    if not found.threads:
-        return {"earlier": "", "later": ""}
-    earlier = urlencode({**base, "before_id": str(found.threads[0].id)})
-    later = urlencode({**base, "after_id": str(found.threads[-1].id)})
-    backwards = bool(query["before_id"])
-    more = {
-        "earlier": found.has_more if backwards else bool(query["after_id"]),
-        "later": True if backwards else found.has_more,
-    }
+    backwards, inside = bool(query["before_id"]), bool(query["after_action_id"])
+    cut = _cut(found)
+    cursors: dict[str, Mapping[str, object]] = {}
+    if inside:
+        cursors["start"] = {}
+    elif found.threads and (found.has_more if backwards else query["after_id"]):
+        cursors["earlier"] = {"before_id": found.threads[0].id}
+    if cut is not None:
+        # Whoever goes on with the threads after it would miss the rest.
+        cursors["rest"] = {"after_action_id": cut}
+    elif found.threads and (backwards or found.has_more):
+        cursors["later"] = {"after_id": found.threads[-1].id}
+    base = {"id": found.id, "of": found.initiator.id}
     return {
-        "earlier": f"/ui/session?{earlier}" if more["earlier"] else "",
-        "later": f"/ui/session?{later}" if more["later"] else "",
+        name: f"/ui/session?{urlencode({**base, **cursors[name]})}" if name in cursors else ""
+        for name in ("start", "earlier", "rest", "later")
     }
 
 

@@ -1,0 +1,115 @@
+"""`aibridge sessions show` reads to the end, however long a thread is, in both ways."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any, ClassVar
+
+from msgspec import json as typed_json
+
+from bridge.store.sessions_json import SessionDetail
+from tests.pages.cases import PagesTestCase
+from tests.pages.long_sessions import LONG, long_session
+
+_STEP = re.compile(r'^  \+ Bash {"command": "step (\d+)"}$', re.MULTILINE)
+
+
+class WholeSessionCase(PagesTestCase):
+    """Needs a bridge and its database: the long session is asked for as users do."""
+
+    name = "a-long-session-to-show"
+    requests: ClassVar[list[str]] = []
+    threads: ClassVar[list[str]] = []
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        if not WholeSessionCase.requests:
+            records, requests, threads = long_session(self.name, seed=32)
+            await self.here.write(records)
+            WholeSessionCase.requests, WholeSessionCase.threads = requests, threads
+
+    def show(self, *arguments: str, remote: bool) -> tuple[str, str]:
+        """Return what was printed on both outputs."""
+        more = {}
+        if remote:
+            more = {"AIBRIDGE_URL": self.here.origin, "AIBRIDGE_TOKEN": self.here.tokens["bob"]}
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "bridge.cli", "--config", str(self.here.bridge.config)),
+                *("sessions", "show", self.name, *arguments),
+            ],
+            env={**self.here.bridge.environment, **more},
+            cwd=self.here.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout, done.stderr
+
+
+class OnTheDatabaseTests(WholeSessionCase):
+    remote = False
+
+    def told(self, *arguments: str) -> tuple[str, str]:
+        return self.show(*arguments, remote=self.remote)
+
+    def headings(self, out: str) -> list[str]:
+        """Return the ids of threads, each of which stands in a heading."""
+        return re.findall(r"^20.* ([0-9a-f-]{36})$", out, re.MULTILINE)
+
+    def ids(self, found: Any) -> list[str]:
+        return [action["id"] for each in found["threads"] for action in each["agentic_actions"]]
+
+    def test_the_text_has_every_request_once(self) -> None:
+        out, err = self.told()
+
+        self.assertEqual(_STEP.findall(out), [str(n) for n in range(LONG)])
+        self.assertEqual(self.headings(out), self.threads)
+        self.assertEqual(out.count("  = "), len(self.requests))
+        self.assertEqual(out.count("SESSION"), 1)
+        self.assertEqual(err, "")
+
+    def test_the_json_is_one_answer_with_everything(self) -> None:
+        out, err = self.told("--json")
+
+        found = json.loads(out)
+        typed = typed_json.decode(out, type=SessionDetail)
+        self.assertEqual(self.ids(found), self.requests)
+        self.assertEqual([str(each.id) for each in typed.threads], self.threads)
+        self.assertEqual((typed.has_more, typed.truncated, err), (False, False, ""))
+        self.assertEqual(set(found), set(SessionDetail.__struct_fields__))
+        self.assertEqual(typed.page_started_at, typed.threads[0].started_at)
+        self.assertEqual(typed.page_ended_at, typed.threads[-1].ended_at)
+        self.assertEqual(typed.token_usage_summary.metadata, {"odd": LONG})
+
+    def test_a_thread_in_pieces_is_summed_up_as_one(self) -> None:
+        thread = typed_json.decode(self.told("--json")[0], type=SessionDetail).threads[0]
+
+        usages = [each.token_usage for each in thread.agentic_actions]
+        self.assertEqual(thread.token_usage.output_tokens, sum(u.output_tokens for u in usages))
+        self.assertEqual(thread.token_usage.metadata, {"odd": LONG})
+        self.assertEqual(thread.prompt, "Rename it everywhere.")
+        self.assertEqual(thread.ended_at, thread.agentic_actions[-1].ended_at)
+        self.assertEqual(thread.started_at, thread.agentic_actions[0].started_at)
+
+    def test_so_many_threads_are_whole_and_the_next_ones_are_named(self) -> None:
+        out, err = self.told("--limit", "1")
+        found = json.loads(self.told("--limit", "1", "--json")[0])
+        second, more = self.told("--limit", "1", "--after-id", self.threads[0])
+        last, nothing = self.told("--after-id", self.threads[1])
+
+        self.assertEqual(_STEP.findall(out), [str(n) for n in range(LONG)])
+        self.assertEqual((self.ids(found), found["has_more"]), (self.requests[:LONG], True))
+        self.assertEqual(err, f"There are more threads: --after-id {self.threads[0]}\n")
+        self.assertEqual(self.headings(out + second + last), self.threads)
+        self.assertEqual(more, f"There are more threads: --after-id {self.threads[1]}\n")
+        self.assertEqual(nothing, "")
+
+
+class OverTheApiTests(OnTheDatabaseTests):
+    remote = True
