@@ -6,13 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from msgspec import json as typed_json
+from msgspec.structs import replace
 
 from bridge.store.sessions_json import SessionDetail
 from tests.pages.cases import PagesTestCase
 from tests.pages.long_sessions import LONG, long_session
+from tests.pages.seeding import Company, brought
 
 _STEP = re.compile(r'^  \+ Bash {"command": "step (\d+)"}$', re.MULTILINE)
 
@@ -31,7 +34,7 @@ class WholeSessionCase(PagesTestCase):
             await self.here.write(records)
             WholeSessionCase.requests, WholeSessionCase.threads = requests, threads
 
-    def show(self, *arguments: str, remote: bool) -> tuple[str, str]:
+    def show(self, *arguments: str, remote: bool, session: str = "") -> tuple[str, str]:
         """Return what was printed on both outputs."""
         more = {}
         if remote:
@@ -39,7 +42,7 @@ class WholeSessionCase(PagesTestCase):
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "bridge.cli", "--config", str(self.here.bridge.config)),
-                *("sessions", "show", self.name, *arguments),
+                *("sessions", "show", session or self.name, *arguments),
             ],
             env={**self.here.bridge.environment, **more},
             cwd=self.here.directory,
@@ -109,6 +112,34 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertEqual(self.headings(out + second + last), self.threads)
         self.assertEqual(more, f"There are more threads: --after-id {self.threads[1]}\n")
         self.assertEqual(nothing, "")
+
+    async def test_the_text_tells_of_agents_and_of_what_tools_gave_back(self) -> None:
+        name = f"with-agents-{self.remote}"
+        made = Company(datetime.now(UTC), seed=33)
+        called = made.request(
+            minutes_ago=50, prompt="Look.", tools=[("Task", {}), ("Read", {})],
+            client_session_id=name,
+        )  # fmt: skip
+        made.request(
+            minutes_ago=49, prompt="Look there.", client_session_id=name,
+            metadata={"agent_id": "a1", "agent_kind": "Explore"},
+        )  # fmt: skip
+        made.request(
+            minutes_ago=48, prompt=None, client_session_id=name,
+            correlating_tool_call_id=made.call_id(called),
+            tool_results=[
+                replace(brought(made.call_id(called, 1), "no"), is_error=True),
+                brought(made.call_id(called, 2), None, size_bytes=4_210),
+            ],
+        )  # fmt: skip
+        await self.here.write(made.records)
+
+        out, _ = self.show(session=name, remote=self.remote)
+
+        self.assertRegex(out, r"(?m)^agent +a1 Explore$")
+        self.assertRegex(out, r"(?m)^  @ a1\n  > Look there\.$")
+        self.assertRegex(out, r"(?m)^  \+ Task .*\n    < error, 2 bytes$")
+        self.assertRegex(out, r"(?m)^  \+ Read .*\n    < 4210 bytes$")
 
 
 class OverTheApiTests(OnTheDatabaseTests):

@@ -27,7 +27,13 @@ from bridge.domain.errors import InvalidRequest, NotFound
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter, filter_from
 from bridge.store.reads_session import DEFAULT_THREADS, MAX_THREADS, read_session
-from bridge.store.sessions_json import AgenticAction, SessionDetail, Thread, TokenSumsByType
+from bridge.store.sessions_json import (
+    Agent,
+    AgenticAction,
+    SessionDetail,
+    Thread,
+    TokenSumsByType,
+)
 from bridge.telemetry.escape import printable
 
 T = TypeVar("T")
@@ -289,8 +295,15 @@ def _facts(session: SessionDetail) -> list[tuple[str, str]]:
         ("ended", shown_time(session.ended_at)),
         ("requests", str(session.interceptions)),
         ("threads", str(session.thread_count)),
+        *(("agent", f"{each.id} {each.kind or ''}") for each in _below(session.agent)),
         ("tokens", f"{into} in, {sums.output_tokens} out"),
     ]
+
+
+def _below(agent: Agent) -> Iterator[Agent]:
+    for each in agent.sub_agents:
+        yield each
+        yield from _below(each)
 
 
 def _heading(thread: Thread, *, cut: bool) -> str:
@@ -301,12 +314,17 @@ def _heading(thread: Thread, *, cut: bool) -> str:
 
 def _lines(action: AgenticAction) -> Iterator[str]:
     """Yield an interception of a thread line by line, not yet escaped."""
+    if action.agent_id is not None:
+        yield f"  @ {action.agent_id}"
     if action.prompt:
         yield from _indented("> ", action.prompt)
     for thinking in action.thinking:
         yield from _indented("~ ", thinking.text)
     for call in action.tool_calls:
         yield f"  + {call.tool} {' '.join(call.input.split())}"
+        if call.result is not None:
+            error = "error, " if call.result.is_error else ""
+            yield f"    < {error}{call.result.size_bytes} bytes"
     usage = action.token_usage
     said = [f"{usage.input_tokens} in", f"{usage.output_tokens} out", action.status]
     if action.duration_ms is not None:
