@@ -58,7 +58,15 @@ class WhoTests(PagesTestCase):
         own = self.visitor("carol").get("/ui/overview")
 
         self.assertEqual((own.status, own.location), (303, "/ui/usage"))
-        self.assertIn("By user", self.visitor("bob").get("/ui/overview").text)
+        everybody = self.visitor("bob").get("/ui/overview").text
+        self.assertIn("By user", everybody)
+        drawn = re.compile(r'<svg [^>]*aria-label="([^"]*) by day"')
+        times = ["Time to the first byte", "Time to the end"]
+        self.assertEqual(
+            drawn.findall(everybody), ["Requests", "Models", "Users", "Tokens", *times]
+        )
+        mine = self.visitor("carol").get("/ui/usage").text
+        self.assertEqual(drawn.findall(mine), ["Requests", "Models", "Tokens", *times])
         self.assertNotIn("By user", self.visitor("carol").get("/ui/usage").text)
 
     def test_owners_who_are_no_auditors_read_nobodys_content(self) -> None:

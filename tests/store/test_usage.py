@@ -8,6 +8,7 @@ from typing import Any
 from bridge.domain.records import Record
 from bridge.store.filters import InvalidFilter, parse
 from bridge.store.partitions import day_literal, stored_days
+from bridge.store.reads_trends import Trend, read_trends
 from bridge.store.reads_usage import Dimension, Usage, percentile, read_usage
 from bridge.store.rows import none
 from bridge.store.sessions import follow as follow_sessions
@@ -232,6 +233,46 @@ class Wanted(UsageTestCase):
         hidden = await self.usage(Dimension.DAY, cutoff=cutoff)
 
         self.assertEqual([row.day for row in hidden.results], [later.date()])
+
+
+class Trends(UsageTestCase):
+    """Who asked on each day, and of which models."""
+
+    async def trends(self, *models: str, q: str = "", **arguments: Any) -> dict[date, Trend]:
+        await self.follow()
+        given: dict[str, Any] = {
+            "first": START.date() - timedelta(days=5), "last": START.date(),
+            "visible_to": None, "cutoff": None,
+        }  # fmt: skip
+        return dict(
+            await self.pool.transaction(
+                lambda cursor: read_trends(cursor, parse(q), models=models, **(given | arguments)),
+                read_only=True,
+            )
+        )
+
+    async def test_people_and_models_are_counted_by_day(self) -> None:
+        nasty = "100%s '; --"
+        yesterday = START - timedelta(days=1)
+        await self.one(model="a")
+        await self.one(model="a")
+        await self.one(model=nasty, initiator_id=BOB, username="bob")
+        await self.one(yesterday, model="b")
+
+        today, before = START.date(), yesterday.date()
+        self.assertEqual(
+            await self.trends("a", nasty),
+            {today: Trend(users=2, models=(2, 1)), before: Trend(users=1, models=(0, 0))},
+        )
+        self.assertEqual(
+            await self.trends("b", q="initiator:" + str(ALICE)),
+            {today: Trend(users=1, models=(0,)), before: Trend(users=1, models=(1,))},
+        )
+        self.assertEqual(await self.trends(visible_to=BOB), {today: Trend(users=1, models=())})
+        self.assertEqual(list(await self.trends(cutoff=START)), [today])
+        self.assertEqual(list(await self.trends(last=before)), [before])
+        with self.assertRaises(InvalidFilter):
+            await self.trends(q="session_id:x")
 
 
 class Following(UsageTestCase):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from bridge.domain.clock import utc
@@ -18,6 +18,7 @@ from bridge.pages.templating import duration, short
 from bridge.pages.visit import Visit
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, parse
+from bridge.store.reads_trends import Trend, read_trends
 from bridge.store.reads_usage import Dimension, Usage, UsageRow, check, read_usage
 
 PERIODS = (7, 30, 90, 365)
@@ -32,6 +33,8 @@ _GROUPS = (
 )
 _MOST_GROUPS = 1000
 _SHOWN_GROUPS = 12
+_TOLD_APART = 5
+"""Models in a chart; the sixth colour is that of all others."""
 
 
 class OverviewPages:
@@ -69,7 +72,7 @@ class OverviewPages:
             wrong = error.validations
         visible_to = visit.actor.id if mine else visit.visible_to
 
-        async def work(cursor: Cursor) -> dict[Dimension, Usage]:
+        async def work(cursor: Cursor) -> tuple[dict[Dimension, Usage], Sequence[Chart]]:
             found = {}
             for by in (Dimension.DAY, *(dimension for dimension, _, _ in _GROUPS)):
                 found[by] = await read_usage(
@@ -82,16 +85,33 @@ class OverviewPages:
                     visible_to=visible_to,
                     cutoff=self._reading.cutoff(),
                 )
-            return found
+            by_day = found[Dimension.DAY].results
+            models = [str(row.model) for row in _largest(found[Dimension.MODEL]) if row.model]
+            models = models[:_TOLD_APART]
+            trends = await read_trends(
+                cursor,
+                wanted,
+                models=models,
+                first=days[0],
+                last=days[-1],
+                visible_to=visible_to,
+                cutoff=self._reading.cutoff(),
+            )
+            of_models, of_users = _trends(days, by_day, models, trends)
+            asked, *others = _charts(days, by_day)
+            return found, (asked, of_models, *([] if mine else [of_users]), *others)
 
-        found = {} if wrong else await self._reading.pool.transaction(work, read_only=True)
+        found: dict[Dimension, Usage] = {}
+        charts: Sequence[Chart] = ()
+        if not wrong:
+            found, charts = await self._reading.pool.transaction(work, read_only=True)
         about = f"initiator:me {q}".strip() if mine and visit.auditor else q
         return Page(
             template="overview.html",
             values={
                 "mine": mine,
                 "total": found[Dimension.DAY].total if found else None,
-                "charts": _charts(days, found[Dimension.DAY].results) if found else (),
+                "charts": charts,
                 "groups": [
                     (name, field, _largest(found[by]), len(found[by].results))
                     for by, name, field in _GROUPS
@@ -190,6 +210,36 @@ def _charts(days: Sequence[date], rows: Sequence[UsageRow]) -> Sequence[Chart]:
             ],
             duration,
         ),
+    )
+
+
+def _trends(
+    days: Sequence[date],
+    rows: Sequence[UsageRow],
+    models: Sequence[str],
+    trends: Mapping[date, Trend],
+) -> tuple[Chart, Chart]:
+    """Return the charts of models and of users."""
+    all_of = {row.day: row.interceptions for row in rows}
+    found = [trends.get(day) for day in days]
+    series = [
+        Series(
+            name=model,
+            colour=n + 1,
+            values=[each.models[n] if each is not None else 0 for each in found],
+        )
+        for n, model in enumerate(models)
+    ]
+    others = [
+        max(0, all_of.get(day, 0) - (sum(each.models) if each is not None else 0))
+        for day, each in zip(days, found, strict=True)
+    ]
+    if any(others):
+        series.append(Series(name="others", colour=6, values=others))
+    users = [each.users if each is not None else 0 for each in found]
+    return (
+        stacked("Models", days, series, short),
+        stacked("Users", days, [Series(name="who asked", colour=1, values=users)], short),
     )
 
 

@@ -230,6 +230,14 @@ async def count_summed_up(
     return count, [day for day in days if day in changed]
 
 
+async def usage_conditions(
+    cursor: Cursor, wanted: Filter, visible_to: UUID | None
+) -> tuple[str, Mapping[str, object]]:
+    """Return the conditions on `aibridge_usage_daily u` as SQL, and their values."""
+    where = await _where(cursor, wanted, visible_to)
+    return " AND ".join(where.conditions), where.params
+
+
 async def _where(cursor: Cursor, wanted: Filter, visible_to: UUID | None) -> _Where:
     """Return the conditions on `aibridge_usage_daily u`."""
     where = _Where()
