@@ -232,7 +232,7 @@ class Administration:
         await self._audit(())
         at = utc(self._clock.seconds())
 
-        async def work(cursor: Cursor) -> bool:
+        async def work(cursor: Cursor) -> tuple[bool, str]:
             token = await identity.token_with_id(cursor, identifier, now=at)
             nothing = f"There is no token {identifier}; `aibridge token list --all` shows all."
             if token is None:
@@ -240,11 +240,11 @@ class Administration:
             self._must_be_theirs(
                 self._actor is not None and token.user_id == self._actor.id, nothing
             )
-            return await identity.revoke_token(cursor, identifier, at) is True
+            return await identity.revoke_token(cursor, identifier, at) is True, token.username
 
-        revoked = await self._pool.transaction(work)
+        revoked, username = await self._pool.transaction(work)
         if revoked:
-            await self._note("token.revoke", identifier)
+            await self._note("token.revoke", identifier, {"user": username})
         return revoked
 
     async def revoke_tokens_of(self, username: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from bridge.retention import Retention
 from bridge.store import erasure, holds, identity
 from bridge.store.holds import Hold
 from bridge.store.writes import write_batch
+from tests.store.administered import read_by_name, tokens_made_and_revoked
 from tests.store.followed import follow_everything
 from tests.store.journalled import ALICE, BOB, Maker, lines
 from tests.support.postgres import StoreTestCase
@@ -227,6 +228,8 @@ class ErasureTests(PrivacyCase):
                 self.maker.audit(now, action="token.create"),
             ]
         )  # fmt: skip
+        await self.store(await tokens_made_and_revoked(self.pool, "alice"))
+        await self.store(await read_by_name(self.pool, "alice"))
         await follow_everything(self.pool)
         self.assertIn("alice", await self.everything())
 

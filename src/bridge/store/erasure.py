@@ -7,16 +7,18 @@ what is left to do is only what was stored before.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from secrets import token_hex
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from bridge.store import blanking
 from bridge.store.connection import Cursor
-from bridge.store.partitions import day_literal, stored_days
+from bridge.store.filters import with_initiator_called
+from bridge.store.partitions import day_literal, stored_days, text_array, uuid_array
 from bridge.store.rows import many, maybe, none, one
 
 T = TypeVar("T")
@@ -61,10 +63,22 @@ UPDATE audit_log SET
     detail = CASE WHEN detail -> 'users' ? %(name)s
         THEN jsonb_set(detail, '{{users}}', (detail -> 'users') - %(name)s::text
              || jsonb_build_array(%(pseudonym)s::text))
+        WHEN detail ->> 'user' = %(name)s
+        THEN detail || jsonb_build_object('user', %(pseudonym)s::text)
+             || CASE WHEN detail ? 'name' THEN '{{"name": ""}}'::jsonb ELSE '{{}}' END
         ELSE detail END
 WHERE day = {day} AND (
     (actor_id = %(user)s::uuid AND actor_name <> %(pseudonym)s)
-    OR target = %(name)s OR detail -> 'users' ? %(name)s)
+    OR target = %(name)s OR detail -> 'users' ? %(name)s OR detail ->> 'user' = %(name)s)
+"""
+_SEARCHES = """
+SELECT id, detail -> 'q', detail -> 'search' FROM audit_log
+WHERE day = {day} AND strpos(concat(detail ->> 'q', ' ', detail ->> 'search'), %s) > 0
+FOR UPDATE
+"""
+_SEARCHED = """
+UPDATE audit_log a SET detail = a.detail || n.changed::jsonb
+FROM unnest(%s::uuid[], %s::text[]) AS n (id, changed) WHERE a.day = {day} AND a.id = n.id
 """
 _USAGE = """
 UPDATE aibridge_usage_daily SET username = %s WHERE initiator_id = %s::uuid
@@ -193,11 +207,8 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
                 break
         erased.interceptions += count
         erased.days += bool(count)
-        names = {"user": str(user), "name": erasure.username, "pseudonym": erasure.pseudonym}
         await database.transaction(
-            lambda cursor, day=day, names=names: none(  # type: ignore[misc]
-                cursor, _AUDIT.format(day=day_literal(day)), names
-            )
+            lambda cursor, day=day: _rename_in_audit(cursor, day, erasure)  # type: ignore[misc]
         )
 
     async def finish(cursor: Cursor) -> None:
@@ -208,6 +219,32 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
 
     await database.transaction(finish)
     return erased
+
+
+async def _rename_in_audit(cursor: Cursor, day: date, erasure: Erasure) -> None:
+    """Write the pseudonym wherever the audit log of a day has the name."""
+    literal, name, pseudonym = day_literal(day), erasure.username, erasure.pseudonym
+    names = {"user": str(erasure.initiator_id), "name": name, "pseudonym": pseudonym}
+    await none(cursor, _AUDIT.format(day=literal), names)
+    changes: dict[UUID, str] = {}
+    for identifier, q, search in await many(cursor, _SEARCHES.format(day=literal), (name,)):
+        was = {key: value for key, value in (("q", q), ("search", search)) if value is not None}
+        # In words that are looked for in content, only the key says that a name is meant.
+        now = {key: _renamed(was[key], name, pseudonym, bare=key == "q") for key in was}
+        if now != was:
+            changes[identifier] = json.dumps(now)
+    if changes:
+        params = (uuid_array(changes), text_array(changes.values()))
+        await none(cursor, _SEARCHED.format(day=literal), params)
+
+
+def _renamed(search: object, name: str, pseudonym: str, *, bare: bool) -> object:
+    """Return a search with the pseudonym; the command line's may be values by key."""
+    if isinstance(search, str):
+        return with_initiator_called(search, name, pseudonym, bare=bare)
+    if isinstance(search, dict) and search.get("initiator") == name:
+        return {**search, "initiator": pseudonym}
+    return search
 
 
 async def recent(cursor: Cursor, *, within_seconds: float) -> list[Recent]:

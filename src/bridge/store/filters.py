@@ -106,6 +106,28 @@ def filter_from(fields: Mapping[str, str], *, me: UUID | None = None) -> Filter:
     return _filter(fields, me, [])
 
 
+def with_initiator_called(q: str, name: str, other: str, *, bare: bool) -> str:
+    """Return the text `q` with `other` for `name` where that is whom it searches for.
+
+    Args:
+        q: as somebody wrote it; it need not be a search that can be understood.
+        name: of a user, exactly.
+        other: what the user is called instead; needs no quotes.
+        bare: a word without a key names the initiator, too.
+    """
+
+    def renamed(match: re.Match[str]) -> str:
+        pieces = _outside_quotes(match.group())
+        texts = [piece.replace('"', "") for piece in pieces]
+        if bare and texts == [name]:
+            return other
+        if len(texts) == 2 and texts[0].lower() == "initiator" and texts[1] == name:
+            return f"{pieces[0]}:{other}"
+        return match.group()
+
+    return _ELEMENT.sub(renamed, q)
+
+
 def page_id(text: str) -> UUID:
     """Return the id after which a page begins; only ids that we could have made will do.
 

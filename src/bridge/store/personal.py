@@ -35,7 +35,8 @@ WHERE o.day = {day} AND o.initiator_id = %s::uuid ORDER BY o.id
 """
 _AUDIT = """
 SELECT to_jsonb(a) || '{{"type": "audit"}}' FROM audit_log a
-WHERE a.day = {day} AND (a.actor_id = %s::uuid OR a.target = %s OR a.detail -> 'users' ? %s)
+WHERE a.day = {day} AND (a.actor_id = %s::uuid OR %s IN (a.target, a.detail ->> 'user')
+                         OR a.detail -> 'users' ? %s)
 ORDER BY a.id
 """
 

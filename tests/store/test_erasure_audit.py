@@ -1,0 +1,61 @@
+"""What erasing a user leaves in the audit log: everything of others, as it was."""
+
+from __future__ import annotations
+
+from tests.store.administered import read, read_by_name, tokens_made_and_revoked
+from tests.store.journalled import ALICE
+from tests.store.test_blanking import PrivacyCase
+
+_ROWS = "SELECT action, detail FROM audit_log"
+
+
+class AuditErasureTests(PrivacyCase):
+    async def erased(self) -> str:
+        """Erase alice, and return what she is called now."""
+        await self.erase()
+        ((pseudonym,),) = await self.fetch(
+            "SELECT pseudonym FROM aibridge_erasures WHERE initiator_id = %s", str(ALICE)
+        )
+        return str(pseudonym)
+
+    async def test_rows_about_tokens_and_searches_tell_the_pseudonym(self) -> None:
+        """What the token was called goes; that it was made and revoked stays."""
+        await self.store(await tokens_made_and_revoked(self.pool, "alice"))
+        await self.store(await read_by_name(self.pool, "alice"))
+
+        name = await self.erased()
+
+        rows = await self.fetch(_ROWS)
+        self.assertEqual(
+            sorted((action, detail["user"]) for action, detail in rows if "user" in detail),
+            [("token.create", name)] * 2 + [("token.revoke", name)] * 2,
+        )
+        self.assertEqual([each["name"] for _, each in rows if "name" in each], ["", ""])
+        self.assertCountEqual(
+            [(each["q"], each.get("search")) for _, each in rows if "q" in each],
+            [
+                (name, None),
+                (f'model:m "initiator":{name}', None),
+                (f"INITIATOR:{name}", None),
+                ({"initiator": name}, f"initiator:{name}"),
+            ],
+        )
+
+    async def test_others_stay_as_they_were(self) -> None:
+        """Their rows, and words that only hold the name of who is erased."""
+        await self.store(await tokens_made_and_revoked(self.pool, "bob"))
+        rows = await read(
+            self.pool,
+            {"q": "initiator:alice2 model:alice client:'alice'"},
+            {"q": 'malice initiator:"Alice"', "search": "alice in wonderland"},
+            {"q": "initiator:bob"},
+            users=("bob",),
+        )
+        await self.store(rows)
+        before = await self.fetch(_ROWS)
+        await self.store(await read(self.pool, {"search": 'the "alice" initiator:alice -x'}))
+
+        name = await self.erased()
+
+        changed = {"search": f'the "alice" initiator:{name} -x', "users": []}
+        self.assertCountEqual(await self.fetch(_ROWS), [*before, ("content.read", changed)])
