@@ -57,3 +57,10 @@ class RowTests(CommandCase):
     def test_a_limit_out_of_range_is_refused(self) -> None:
         """1 to 1000."""
         self.assertEqual(self.call("audit", "list", "--limit", "1001").exit_code, 2)
+
+    def test_a_time_that_is_none_is_refused(self) -> None:
+        """With the option's name."""
+        refused = self.call("audit", "list", "--from", "yesterday")
+
+        self.assertEqual(refused.exit_code, 2)
+        self.assertIn("--from: 'yesterday' is not a time", refused.output)

@@ -55,6 +55,16 @@ class WholeTests(StoreTestCase):
         listed, _ = await self.call("token", "list", "--all", "--json")
         audited, _ = await self.call("audit", "list", "--json")
 
+        of_bob, _ = await self.call("audit", "list", "--json", "--user", "bob")
+        of_alice, _ = await self.call(
+            *("audit", "list", "--json", "--user", "alice", "--from", "1h", "--target", identifier)
+        )
+        before, _ = await self.call("audit", "list", "--json", "--to", "2020-01-01")
+
+        self.assertEqual([json.loads(each) for each in (of_bob, before)], [[], []])
+        self.assertEqual(
+            [each["action"] for each in json.loads(of_alice)], ["token.revoke", "token.create"]
+        )
         self.assertIn(f"Token {identifier} of alice", said)
         self.assertNotIn(made.strip(), said)
         self.assertEqual(revoked, f"Revoked the token {identifier}.\n")

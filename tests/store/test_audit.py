@@ -13,8 +13,17 @@ NOW = 1_790_000_000.0
 DAY = 86400.0
 
 
-def record(action: str, target: str, *, days: float = 0.0, by: str = "root") -> AuditRecorded:
-    return change(action, target=target, now=NOW + days * DAY, source="command line", actor_name=by)
+def record(
+    action: str, target: str, *, days: float = 0.0, by: str = "root", **detail: object
+) -> AuditRecorded:
+    return change(
+        action,
+        target=target,
+        now=NOW + days * DAY,
+        source="command line",
+        actor_name=by,
+        detail=detail,
+    )
 
 
 class AuditTests(StoreTestCase):
@@ -80,6 +89,25 @@ class AuditTests(StoreTestCase):
         await self.written(record("user.create", "a"), record("user.create", "b", by="alice"))
 
         self.assertEqual(await self.targets(actor="alice"), ["b"])
+
+    async def test_entries_about_one_user(self) -> None:
+        """Whose content was read, perhaps among everybody's, and who was changed."""
+        await self.written(
+            record("user.create", "alice"),
+            record("token.create", "token of alice", days=0.1, user="alice"),
+            record("content.read", "hers", days=0.2, users=["alice"]),
+            record("content.read", "both", days=0.3, users=["alice", "bob"]),
+            record("content.read", "export", days=0.4, users=[]),
+            record("content.read", "his", days=0.5, users=["bob"]),
+            record("user.create", "alice2", days=0.6, users=[]),
+            record("user.create", "by her", days=0.7, by="alice"),
+        )
+
+        self.assertEqual(
+            await self.targets(user="alice"), ["export", "both", "hers", "token of alice", "alice"]
+        )
+        self.assertEqual(await self.targets(user="bob", actor="root"), ["his", "export", "both"])
+        self.assertEqual(len(await self.targets(user=None)), 8)
 
     async def test_pages_follow_one_another(self) -> None:
         """The last id of a page begins the next."""

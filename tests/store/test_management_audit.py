@@ -19,6 +19,9 @@ class AuditTests(ManagementTestCase):
         rows = [
             self.maker.audit(START, action="user.create", target="bob"),
             self.maker.audit(START + HOUR, action="token.revoke", target="x", actor_name="carol"),
+            self.maker.audit(
+                START + 2 * HOUR, action="content.read", target="x", detail={"users": ["dave"]}
+            ),
             self.maker.audit(START + 30 * HOUR, action="user.roles", target="<b>'--\x1b[31m"),
         ]
         batch = lines(*rows)
@@ -32,7 +35,8 @@ class AuditTests(ManagementTestCase):
     async def test_newest_first_for_owners_and_auditors(self) -> None:
         for token in ("aib_auditor", "aib_owner"):
             self.assertEqual(
-                await self.entries("", token), ["user.roles", "token.revoke", "user.create"]
+                await self.entries("", token),
+                ["user.roles", "content.read", "token.revoke", "user.create"],
             )
 
     async def test_filters(self) -> None:
@@ -41,10 +45,13 @@ class AuditTests(ManagementTestCase):
             ("?action=token.revoke", ["token.revoke"]),
             ("?actor=carol", ["token.revoke"]),
             ("?target=bob", ["user.create"]),
+            ("?user=bob", ["user.create"]),
+            ("?user=dave", ["content.read"]),
+            ("?user=&action=token", ["token.revoke"]),
             ("?target=%3Cb%3E'--%1b[31m", ["user.roles"]),
-            ("?from=2026-11-24T13:00:00Z", ["user.roles", "token.revoke"]),
+            ("?from=2026-11-24T13:00:00Z", ["user.roles", "content.read", "token.revoke"]),
             ("?to=2026-11-24T13:00:00Z", ["user.create"]),
-            ("?from=2026-11-24T12:30:00Z&to=2026-11-25T00:00:00%2B02:00", ["token.revoke"]),
+            ("?from=2026-11-24T12:30:00Z&to=2026-11-24T15:30:00%2B02:00", ["token.revoke"]),
             ("?from=0001-01-01T00:00:00Z&to=9999-12-31T23:00:00Z&limit=1", ["user.roles"]),
             ("?target=%25", []),
         ):
@@ -58,7 +65,7 @@ class AuditTests(ManagementTestCase):
             found += [each["action"] for each in page["entries"]]
             after = page["next_after_id"]
 
-        self.assertEqual(found, ["user.roles", "token.revoke", "user.create"])
+        self.assertEqual(found, ["user.roles", "content.read", "token.revoke", "user.create"])
 
     async def test_members_and_inference_tokens_are_refused(self) -> None:
         status, found = await self.get(AUDIT, "aib_alice")
@@ -71,6 +78,7 @@ class AuditTests(ManagementTestCase):
         for query, field in (
             ("?from=yesterday", "from"), ("?to=2026-13-01T00:00:00Z", "to"),
             ("?limit=1001", "limit"), ("?after_id=x", "after_id"), ("?target=%00", "target"),
+            ("?user=%00", "user"),
             ("?colour=red", "colour"), (f"?actor={'x' * 5000}", "actor"),
         ):  # fmt: skip
             status, found = await self.get(f"{AUDIT}{query}")

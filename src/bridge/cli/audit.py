@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import click
@@ -9,9 +10,11 @@ import msgspec
 
 from bridge.cli.administration import shown_json, shown_time
 from bridge.cli.configuration import Configuration
+from bridge.cli.searching import moment_text
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.tables import print_table
 from bridge.store.audit import DEFAULT_LIMIT, MAX_LIMIT, AuditEntry, newest_audit
+from bridge.store.filters import moment
 
 
 @click.group()
@@ -27,6 +30,20 @@ def command() -> None:
 )
 @click.option("--actor", metavar="NAME", help="Who did it.")
 @click.option(
+    "--user",
+    metavar="NAME",
+    help="Whose content was read, or who was changed; with what was read of everybody, as by an "
+    "export.",
+)
+@click.option("--target", metavar="TEXT", help="What it was about, exactly as it is listed.")
+@click.option(
+    "--from",
+    "since",
+    metavar="TIME",
+    help="Inclusive: RFC 3339, a day, or how long ago, such as 2h.",
+)
+@click.option("--to", "until", metavar="TIME", help="Exclusive, likewise.")
+@click.option(
     "--limit",
     type=click.IntRange(1, MAX_LIMIT),
     default=DEFAULT_LIMIT,
@@ -41,16 +58,29 @@ def list_(
     *,
     action: str | None,
     actor: str | None,
+    user: str | None,
+    target: str | None,
+    since: str | None,
+    until: str | None,
     limit: int,
     after_id: UUID | None,
     as_json: bool,
 ) -> None:
     """List the audit log, newest first."""
+    begin, end = _moment("--from", since), _moment("--to", until)
 
     async def read(session: Session) -> tuple[AuditEntry, ...]:
         return await session.pool.transaction(
             lambda cursor: newest_audit(
-                cursor, limit=limit, action=action, actor=actor, after_id=after_id
+                cursor,
+                limit=limit,
+                action=action,
+                actor=actor,
+                target=target or None,
+                user=user or None,
+                since=begin,
+                until=end,
+                after_id=after_id,
             ),
             read_only=True,
         )
@@ -84,6 +114,13 @@ def why(entry: AuditEntry) -> str:
     reason = [entry.reason] if entry.reason else []
     detail = [f"{name}={_plain(value)}" for name, value in entry.detail.items() if value]
     return " ".join((*status, *reason, *detail))
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    try:
+        return moment(moment_text(text)) if text else None
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from error
 
 
 def _plain(value: object) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlencode
 
-from bridge.domain.errors import Forbidden, InvalidRequest
+from bridge.domain.errors import Forbidden, InvalidRequest, Validation
 from bridge.pages.answers import Answer, Page
 from bridge.pages.app import Handler
 from bridge.pages.entrance import Transactions
+from bridge.pages.searching import rfc3339
 from bridge.pages.visit import Visit
 from bridge.store.audit import AuditEntry, newest_audit
+from bridge.store.audit_targets import Targets, targets_of
 from bridge.store.connection import Cursor
-from bridge.store.filters import page_id
+from bridge.store.filters import moment, page_id
+from bridge.web.management_audit import texts_from
 
 PER_PAGE = 100
 ACTIONS = (
@@ -44,32 +50,35 @@ class AuditPages:
         if not (visit.owner or visit.auditor):
             raise Forbidden("Only owners and auditors read the audit log.")
         query = visit.query
-        wrong: Sequence[object] = ()
+        wrong: list[Validation] = []
         after_id = None
+        texts: dict[str, str | None] = {}
         try:
             after_id = page_id(query["after_id"]) if "after_id" in query else None
+            texts = texts_from(query.__getitem__)
         except InvalidRequest as error:
-            wrong = error.validations
+            wrong += error.validations
+        since, until = _moment("from", query, wrong), _moment("to", query, wrong)
 
-        async def work(cursor: Cursor) -> Sequence[AuditEntry]:
-            return await newest_audit(
-                cursor,
-                limit=PER_PAGE,
-                action=query.get("action"),
-                actor=query.get("actor"),
-                after_id=after_id,
+        async def work(cursor: Cursor) -> tuple[Sequence[AuditEntry], Targets]:
+            found = await newest_audit(
+                cursor, limit=PER_PAGE, since=since, until=until, after_id=after_id, **texts
             )
+            return found, await targets_of(cursor, found)
 
-        entries = () if wrong else await self._pool.transaction(work, read_only=True)
+        entries: Sequence[tuple[AuditEntry, str, str]] = ()
+        if not wrong:
+            found, targets = await self._pool.transaction(work, read_only=True)
+            entries = [(each, _detail(each), _link(each, targets)) for each in found]
         return Page(
             template="audit.html",
             values={
-                "entries": [(each, _detail(each)) for each in entries],
+                "entries": entries,
                 "actions": ACTIONS,
                 "query": query,
                 "wrong": wrong,
                 "per_page": PER_PAGE,
-                "command": _command(query.get("action"), query.get("actor")),
+                "command": _command(texts, since, until),
             },
             status=400 if wrong else 200,
         )
@@ -93,10 +102,30 @@ def _detail(entry: AuditEntry) -> str:
     return " · ".join(parts)[:_MOST_DETAIL]
 
 
-def _command(action: str | None, actor: str | None) -> str:
-    command = "aibridge audit list"
-    if action:
-        command += f" --action {action}"
-    if actor:
-        command += f" --actor {actor}"
-    return command
+def _link(entry: AuditEntry, targets: Targets) -> str:
+    """Return the address of the page of what was read; "" when it has none."""
+    if entry.action != "content.read":
+        return ""
+    if entry.target in targets.interceptions:
+        return f"/ui/interceptions/{entry.target}"
+    whose = targets.session_of(entry)
+    return "" if whose is None else f"/ui/session?{urlencode({'id': entry.target, 'of': whose})}"
+
+
+def _moment(name: str, query: Mapping[str, str], wrong: list[Validation]) -> datetime | None:
+    """Return a time of the query; what is wrong with it is added to `wrong`."""
+    try:
+        return moment(rfc3339(query[name])) if name in query else None
+    except ValueError as error:
+        wrong.append(Validation(field=name, detail=str(error)))
+        return None
+
+
+def _command(
+    texts: Mapping[str, str | None], since: datetime | None, until: datetime | None
+) -> str:
+    times = {name: at and at.isoformat() for name, at in (("from", since), ("to", until))}
+    given = [(name, text) for name, text in {**texts, **times}.items() if text]
+    return " ".join(
+        ("aibridge audit list", *(f"--{name} {shlex.quote(text)}" for name, text in given))
+    )

@@ -24,7 +24,7 @@ def whole_search(
     parts += [element(name, query[name]) for name in fields if query.get(name)]
     for name, key in (("from", "started_after"), ("to", "started_before")):
         if query.get(name):
-            parts.append(element(key, _moment(query[name])))
+            parts.append(element(key, rfc3339(query[name])))
     return " ".join(parts)
 
 
@@ -34,7 +34,7 @@ def element(key: str, value: str) -> str:
     return f"{key}:{value}" if _PLAIN.fullmatch(value) else f'{key}:"{value}"'
 
 
-def _moment(text: str) -> str:
+def rfc3339(text: str) -> str:
     """Return a browser's time as RFC 3339; what is none stays, to be told so."""
     found = _LOCAL_TIME.fullmatch(text)
     if found is None:

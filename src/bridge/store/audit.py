@@ -25,6 +25,9 @@ FROM audit_log
 WHERE (%(action)s::text IS NULL OR action = %(action)s OR starts_with(action, %(action)s || '.'))
   AND (%(actor)s::text IS NULL OR actor_name = %(actor)s)
   AND (%(target)s::text IS NULL OR target = %(target)s)
+  AND (%(user)s::text IS NULL OR %(user)s IN (target, detail ->> 'user')
+       OR detail -> 'users' ? %(user)s
+       OR (action = 'content.read' AND detail -> 'users' = '[]'))
   AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
   AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
   AND day BETWEEN {first} AND {last}
@@ -65,6 +68,7 @@ async def newest_audit(
     action: str | None = None,
     actor: str | None = None,
     target: str | None = None,
+    user: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     after_id: UUID | None = None,
@@ -77,6 +81,8 @@ async def newest_audit(
         action: `user.create`, or `user` for all that begin with `user.`; None for all.
         actor: name of who did it; None for everybody.
         target: what it was about, as it was written down; None for anything.
+        user: name of somebody whose content was read, or who was changed; what was read of
+            everybody, as by an export, is found too, for it may have been of them. None for all.
         since: only entries of this time or later.
         until: only entries before this time.
         after_id: only entries older than this one: the last of the page before.
@@ -85,6 +91,7 @@ async def newest_audit(
         "action": action,
         "actor": actor,
         "target": target,
+        "user": user,
         "since": since,
         "until": until,
         "after_id": str(after_id) if after_id is not None else None,

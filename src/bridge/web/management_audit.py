@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,12 @@ _PARAMETERS = (
         description="What it was about: a user's name, the id of a token, interception or session.",
         schema=_TEXT,
     ),
+    Parameter(
+        name="user",
+        description="Name of whose content was read, or who was changed. What was read of "
+        "everybody at once, as by an export, is found too, since it may have been theirs.",
+        schema=_TEXT,
+    ),
     Parameter(name="from", description="Only from this time on (RFC 3339).", schema=_TIME),
     Parameter(name="to", description="Only before this time (RFC 3339).", schema=_TIME),
     limit(DEFAULT_LIMIT, MAX_LIMIT),
@@ -50,14 +56,27 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
     """For the next page; null when this may be the last."""
 
 
+def texts_from(said: Callable[[str], str]) -> dict[str, str | None]:
+    """Return the filters that are texts, named as `newest_audit` takes them.
+
+    Args:
+        said: gives what was asked for by name; "" is nothing.
+
+    Raises:
+        InvalidRequest: one of them is no text that could be stored.
+    """
+    texts = {name: said(name) or None for name in ("action", "actor", "target", "user")}
+    for name, text in texts.items():
+        if text is not None and "\0" in text:
+            raise wrong(name, "must be text, without NUL")
+    return texts
+
+
 def audit_endpoint(pool: Transactions) -> Endpoint:
     """Return the endpoint, which reads from `pool`."""
 
     async def answer(asked: Asked) -> AuditPage:
-        texts = {name: asked.text(name) or None for name in ("action", "actor", "target")}
-        for name, text in texts.items():
-            if text is not None and "\0" in text:
-                raise wrong(name, "must be text, without NUL")
+        texts = texts_from(asked.text)
         since, until = asked.moment("from"), asked.moment("to")
         size = asked.limit(default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after_id = asked.uuid("after_id")
