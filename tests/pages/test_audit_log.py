@@ -87,7 +87,8 @@ class AuditPageTests(PagesTestCase):
         self.assertEqual(targets(**{"from": at}), ["of carol"])
         self.assertEqual(targets(to=at), ["export", "of alice"])
         page = self.visitor("bob").get(f"/ui/audit?user=alice&from={at}").text
-        self.assertIn(f"aibridge audit list --user alice --from {at}:00+00:00", page)
+        self.assertIn("--data-urlencode user=alice", page)
+        self.assertIn(f"from={at}:00+00:00", page)
 
     def test_what_cannot_be_asked_is_said(self) -> None:
         for path, field in (

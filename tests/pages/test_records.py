@@ -327,6 +327,8 @@ class OddQuestionsTests(PagesTestCase):
             ("bob", "/ui/search?words=the"),
             ("bob", "/ui/usage"),
             ("bob", "/ui/providers"),
+            ("bob", "/ui/audit?" + urlencode({"actor": "$(id); 'b", "user": "alice"})),
+            ("bob", "/ui/audit?action=content.read&from=2026-11-01T10:00"),
             ("owner", "/ui/tokens?user=alice&all="),
             ("owner", "/ui/tokens"),
             ("owner", "/ui/users?all="),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 from bridge.domain.errors import Forbidden, InvalidRequest, Validation
 from bridge.pages.answers import Answer, Page
 from bridge.pages.app import Handler
+from bridge.pages.commands import curl
 from bridge.pages.entrance import Transactions
 from bridge.pages.searching import rfc3339
 from bridge.pages.visit import Visit
@@ -78,7 +78,17 @@ class AuditPages:
                 "query": query,
                 "wrong": wrong,
                 "per_page": PER_PAGE,
-                "command": _command(texts, since, until),
+                "command": curl(
+                    visit.origin,
+                    "/audit",
+                    {
+                        **texts,
+                        "from": since and since.isoformat(),
+                        "to": until and until.isoformat(),
+                        "after_id": after_id,
+                        "limit": PER_PAGE,
+                    },
+                ),
             },
             status=400 if wrong else 200,
         )
@@ -119,13 +129,3 @@ def _moment(name: str, query: Mapping[str, str], wrong: list[Validation]) -> dat
     except ValueError as error:
         wrong.append(Validation(field=name, detail=str(error)))
         return None
-
-
-def _command(
-    texts: Mapping[str, str | None], since: datetime | None, until: datetime | None
-) -> str:
-    times = {name: at and at.isoformat() for name, at in (("from", since), ("to", until))}
-    given = [(name, text) for name, text in {**texts, **times}.items() if text]
-    return " ".join(
-        ("aibridge audit list", *(f"--{name} {shlex.quote(text)}" for name, text in given))
-    )
