@@ -212,6 +212,19 @@ class SharingTests(WorkersCase):
         print(f"\n{3 * ATTEMPTS} failed sign-ins with {WORKERS} workers: {dict(statuses)}")
         self.assertEqual(statuses, {401: ATTEMPTS, 429: 2 * ATTEMPTS})
 
+    async def test_the_page_of_providers_says_that_it_is_one_workers(self) -> None:
+        await self.start_workers()
+
+        def seen() -> str:
+            visitor = Browserless(self.bridge)
+            self.assertEqual(visitor.sign_in(self.bridge.token("admin")).status, 303)
+            return visitor.get("/ui/providers").text
+
+        page = await deferToThread(seen)
+
+        self.assertIn("one of the bridge's worker processes", page)
+        self.assertIn("Each worker process has", page)
+
     async def test_limits_hold_for_all_workers_together(self) -> None:
         await self.start_workers(limit_max_streams_per_user=3)
         # Connections are spread, so that both workers have some.

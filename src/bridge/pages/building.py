@@ -100,7 +100,7 @@ def build_pages(
             InterceptionPages(reading),
             TokenPages(pool=pool, administration=changing, lifetimes=lifetimes, clock=clock),
             UserPages(pool=pool, administration=changing),
-            ProviderPages(details),
+            ProviderPages(details, alone=shared is None),
             AuditPages(pool),
         ),
         first="/ui/overview",

@@ -14,9 +14,10 @@ from bridge.pages.visit import Visit
 class ProviderPages:
     """`/ui/providers`."""
 
-    def __init__(self, details: Callable[[], Mapping[str, Any]]) -> None:
-        """Show what `details`, the bridge's status, says."""
+    def __init__(self, details: Callable[[], Mapping[str, Any]], *, alone: bool) -> None:
+        """Show what `details`, the status of this process, says; `alone` when it is the bridge."""
         self._details = details
+        self._alone = alone
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """Return (method, path, handler) of each page."""
@@ -31,6 +32,7 @@ class ProviderPages:
                 "providers": details["providers"],
                 "breakers": details["circuit_breakers"],
                 "details": details,
+                "alone": self._alone,
                 "privileged": visit.owner or visit.auditor,
                 "command": curl(visit.origin, "/providers"),
             },
