@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from tests.store.administered import read, read_by_name, tokens_made_and_revoked
-from tests.store.journalled import ALICE
+from tests.store.journalled import ALICE, BOB
 from tests.store.test_blanking import PrivacyCase
 
 _ROWS = "SELECT action, detail FROM audit_log"
@@ -39,6 +41,27 @@ class AuditErasureTests(PrivacyCase):
                 (f"INITIATOR:{name}", None),
                 ({"initiator": name}, f"initiator:{name}"),
             ],
+        )
+
+    async def test_what_a_refusal_told_the_user_tells_no_name(self) -> None:
+        """Nor does one that is stored after the erasure."""
+        told = "The user {0} was disabled; `aibridge token create --user {0}`."
+
+        async def refuse(identifier: UUID, name: str) -> None:
+            row = self.maker.audit(
+                action="refusal", actor_id=identifier, actor_name=name, target=name,
+                status=401, reason=told.format(name), detail={"code": "unauthorized"},
+            )  # fmt: skip
+            await self.store([row])
+
+        await refuse(ALICE, "alice")
+        await refuse(BOB, "bob")
+        pseudonym = await self.erased()
+        await refuse(ALICE, "alice")
+
+        self.assertCountEqual(
+            await self.fetch("SELECT actor_name, target, reason FROM audit_log"),
+            [(name, name, told.format(name)) for name in (pseudonym, pseudonym, "bob")],
         )
 
     async def test_others_stay_as_they_were(self) -> None:

@@ -86,7 +86,9 @@ _FORGET_WORDS = """
 DELETE FROM aibridge_search WHERE day = {day} AND interception_id = ANY(%s::uuid[])
 """
 _AUDIT = """
-UPDATE audit_log a SET actor_name = e.pseudonym
+UPDATE audit_log a SET actor_name = e.pseudonym,
+    target = CASE WHEN a.target = a.actor_name THEN e.pseudonym ELSE a.target END,
+    reason = replace(a.reason, 'user ' || a.actor_name, 'user ' || e.pseudonym)
 FROM aibridge_erasures e WHERE a.day = {day} AND a.actor_id = e.initiator_id
   AND a.actor_name <> e.pseudonym
 """

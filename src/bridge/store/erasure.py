@@ -60,6 +60,8 @@ _AUDIT = """
 UPDATE audit_log SET
     actor_name = CASE WHEN actor_id = %(user)s::uuid THEN %(pseudonym)s ELSE actor_name END,
     target = CASE WHEN target = %(name)s THEN %(pseudonym)s ELSE target END,
+    reason = CASE WHEN actor_id = %(user)s::uuid
+        THEN replace(reason, 'user ' || %(name)s, 'user ' || %(pseudonym)s) ELSE reason END,
     detail = CASE WHEN detail -> 'users' ? %(name)s
         THEN jsonb_set(detail, '{{users}}', (detail -> 'users') - %(name)s::text
              || jsonb_build_array(%(pseudonym)s::text))
