@@ -151,8 +151,12 @@ class TracesTests(PagesTestCase):
             (f"/ui/interceptions/{identifier}/tool-1.txt", identifier),
             ("/ui/session", "5b0c9a52-3f0e-4c63-9a1b-8a4a2e7d9f10"),
         }
-        eventually(lambda: expected <= self._reads(), seconds=10, what="the reads in the audit log")
-        self.assertTrue(any(page == "/ui/search" for page, _ in self._reads()))
+
+        def written_down() -> bool:
+            found = self._reads()
+            return expected <= found and any(page == "/ui/search" for page, _ in found)
+
+        eventually(written_down, seconds=10, what="the reads in the audit log")
 
     def test_reading_ones_own_leaves_no_trace(self) -> None:
         before = self._reads("alice")
