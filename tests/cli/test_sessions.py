@@ -113,6 +113,21 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertEqual(more, f"There are more threads: --after-id {self.threads[1]}\n")
         self.assertEqual(nothing, "")
 
+    async def test_the_json_means_what_was_said(self) -> None:
+        name = f"with-ends-of-lines-{self.remote}"
+        said = "one\u2028two\x85three\u2029\r\nfour\t\x1c \x9b31m \U000e0041"
+        made = Company(datetime.now(UTC), seed=34)
+        made.request(minutes_ago=40, prompt=said, thoughts=[said], client_session_id=name)
+        await self.here.write(made.records)
+
+        out, _ = self.show("--json", session=name, remote=self.remote)
+
+        (thread,) = json.loads(out)["threads"]
+        (action,) = thread["agentic_actions"]
+        self.assertEqual([thread["prompt"], action["prompt"]], [said, said])
+        self.assertEqual(action["thinking"][0]["text"], said)
+        self.assertTrue(out.replace("\n", "").isprintable())
+
     async def test_the_text_tells_of_agents_and_of_what_tools_gave_back(self) -> None:
         name = f"with-agents-{self.remote}"
         made = Company(datetime.now(UTC), seed=33)

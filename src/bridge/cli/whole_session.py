@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
@@ -207,7 +206,7 @@ class AsJson:
 
     def _actions(self, thread: Thread, *, going_on: bool) -> None:
         for action in thread.agentic_actions:
-            text = textwrap.indent(shown_json(action).decode(), " " * 8)
+            text = _moved(shown_json(action).decode(), 8)
             _print(f"{',' if going_on else ''}\n{text}")
             going_on = True
 
@@ -371,7 +370,12 @@ def _members(value: msgspec.Struct, left_out: tuple[str, ...], spaces: int) -> s
 def _indented_json(members: Mapping[str, object], spaces: int) -> str:
     """Return the members as JSON without the braces around them."""
     inside = shown_json(members).decode().removeprefix("{\n").removesuffix("\n}")
-    return textwrap.indent(inside, " " * (spaces - 2))
+    return _moved(inside, spaces - 2)
+
+
+def _moved(text: str, spaces: int) -> str:
+    """Return JSON further to the right; a text in it may hold other ends of lines."""
+    return "\n".join(" " * spaces + line for line in text.split("\n"))
 
 
 def _print(text: str) -> None:
