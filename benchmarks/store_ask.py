@@ -94,13 +94,7 @@ async def questions(pool: Pool) -> Sequence[Question]:
     frequent, rare = user_id(0), user_id(499)
     return (
         *_sessions(frequent, rare, str(session_id), str(started_at)),
-        Question(
-            name="sessions, page 1000 by key",
-            ask=lambda cursor: list_sessions(
-                cursor, parse(""), limit=_PAGE, after=after, **_NO_BOUNDS
-            ),
-            limit_ms=100,
-        ),
+        *_far_sessions(frequent, after),
         _detail("session, one like most", session_id, initiator_id),
         _detail("session, the largest", largest, largest_of),
         *_interceptions(after_id),
@@ -206,6 +200,29 @@ def _sessions(frequent: UUID, rare: UUID, session_id: str, moment: str) -> list[
             limit_ms=100,
         )
         for name, (q, whose) in filters.items()
+    ]
+
+
+def _far_sessions(frequent: UUID, after: After) -> list[Question]:
+    filters = {
+        "by key": "",
+        "of a frequent user": f"initiator:{frequent}",
+        "of a provider": "provider:anthropic",
+        "of a model": "model:model-1",
+        "of a rare model": f"model:{RARE_MODEL}",
+        "of a client": 'client:"Client 2"',
+        "of a status": "status:gateway_abort",
+        "with three filters": 'model:model-1 client:"Client 2" provider:anthropic',
+    }
+    return [
+        Question(
+            name=f"sessions, page 1000 {name}",
+            ask=lambda cursor, q=q: list_sessions(  # type: ignore[misc]  # bound at once
+                cursor, parse(q), limit=_PAGE, after=after, **_NO_BOUNDS
+            ),
+            limit_ms=100,
+        )
+        for name, q in filters.items()
     ]
 
 
