@@ -164,7 +164,10 @@ class FakeUpstream:
         await self.until(lambda: len(self.lost) >= count)
 
     def release(self) -> None:
-        """Let every Hold that waits now go on."""
+        """Let every Hold that waits go on, and the next one of each answer that is under way.
+
+        Whoever has seen what is sent before a Hold may be here before the answer has come to it.
+        """
         for connection in tuple(self._open):
             connection.release()
 
@@ -198,7 +201,7 @@ class _Connection(Protocol):
         self._head: bytes | None = None
         self._steps: Iterator[Step] = iter(())
         self._running = False
-        self._held = False
+        self._held = self._released = False
         self._call: Any = None
         if self._upstream.begin == CONNECT:
             self._run(Received(head=b"", body=b"", connection=self._number))
@@ -217,6 +220,8 @@ class _Connection(Protocol):
         if self._held:
             self._held = False
             self._next()
+        else:
+            self._released = self._running
 
     def _read(self) -> None:
         if self._head is None:
@@ -249,7 +254,7 @@ class _Connection(Protocol):
         return body
 
     def _run(self, received: Received) -> None:
-        self._running = True
+        self._running, self._released = True, False
         self._upstream.requests.append(received)
         script = self._upstream.script
         self._steps = _pieces(script(received) if callable(script) else script)
@@ -268,6 +273,9 @@ class _Connection(Protocol):
                 self._later(pause)
             case Wait(seconds=seconds):
                 self._later(seconds)
+            case Hold() if self._released:
+                self._released = False
+                self._later(0)
             case Hold():
                 self._held = True
             case Reset():
