@@ -20,7 +20,7 @@ from bridge.auth.directory import TokenDirectory
 from bridge.bodies import BodyMemory
 from bridge.config import options
 from bridge.config.settings import Settings
-from bridge.database import Database
+from bridge.database import Database, Patient
 from bridge.demo.process import DemoAddress, DemoProcess
 from bridge.dialects.chat_completions.dialect import ChatCompletions
 from bridge.dialects.interface import Dialect
@@ -139,6 +139,7 @@ def assemble(
         log=structlog.get_logger("bridge.database"),
         server=part.server,
     )
+    asked = Patient(database)
     metrics = Metrics(
         names=settings[options.METRICS_NAMES],
         user_label=settings[options.METRICS_USER_LABEL],
@@ -190,7 +191,7 @@ def assemble(
     )
     redaction = redaction_from(settings, partial(reactor.callFromThread, metrics.redacted))
     levels = LevelsInForce(level_rules(settings))
-    stored = StoredObjects(makers=makers_in(database, part.stored))
+    stored = StoredObjects(makers=makers_in(asked, part.stored))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
     memory = BodyMemory(limit_bytes=body_memory(settings, part.processes))
@@ -231,7 +232,7 @@ def assemble(
         clock=reactor,
     )
     administration = administration_by(
-        pool=database, append=journal.append, durable=journal.durable, clock=reactor
+        pool=asked, append=journal.append, durable=journal.durable, clock=reactor
     )
     lifetimes = Lifetimes(
         default=settings[options.TOKEN_DEFAULT_LIFETIME],
@@ -239,7 +240,7 @@ def assemble(
     )
     management = Management(
         directory=directory,
-        pool=database,
+        pool=asked,
         cutoff=retention.cutoff,
         append=journal.append,
         refusals=refusals,
@@ -252,7 +253,7 @@ def assemble(
     pages = build_pages(
         directory=directory,
         access=management.access,
-        pool=database,
+        pool=asked,
         append=journal.append,
         durable=journal.durable,
         refusals=refusals,

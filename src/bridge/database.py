@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from bridge.deferreds import limited
 from bridge.domain.identity import Secret
 from bridge.store.connection import Cursor, Parameters
 from bridge.store.embedded.server import EmbeddedServer
@@ -25,6 +26,8 @@ _CONNECTIONS = 8
 _FEW_CONNECTIONS = 3
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
+STARTING_SECONDS = 30.0
+"""After a process has begun; until then those wait who would rather do so than be refused."""
 
 
 class Server(Protocol):
@@ -81,6 +84,10 @@ class Database:
         self._waiting: Deferred[None] | None = None
         self._stopping = False
         self._problem: str | None = "it is still being started"
+        self._tried = False
+        """Whether the first attempt has ended, well or not."""
+        self._waits_until = reactor.seconds() + STARTING_SECONDS
+        self._waiting_for_it: list[Deferred[None]] = []
 
     async def start(self) -> None:
         """Come back when the database can be used; try again for as long as it is merely away.
@@ -96,6 +103,8 @@ class Database:
             except StoreUnavailable as error:
                 self._problem = str(error)
                 self._log.warning("database not available", reason=str(error), retry_seconds=delay)
+            finally:
+                self._over()
             self._waiting = deferLater(self._reactor, delay)
             try:
                 await self._waiting
@@ -110,10 +119,23 @@ class Database:
             self._waiting.cancel()
         pool, self._pool = self._pool, None
         self._problem = "the bridge is stopping"
+        self._over()
         if pool is not None:
             await pool.close()
         if self._server is not None:
             await self._server.stop()
+
+    async def tried(self) -> None:
+        """Come back when it can be used, cannot, or has been too slow to start."""
+        left = self._waits_until - self._reactor.seconds()
+        if self._tried or left <= 0:
+            return
+        waiting: Deferred[None] = Deferred()
+        self._waiting_for_it.append(waiting)
+        try:
+            await limited(waiting, left, self._reactor, TimeoutError)
+        except TimeoutError:
+            return  # too slow
 
     @property
     def connected(self) -> bool:
@@ -161,6 +183,12 @@ class Database:
         if self._pool is not None:
             self._pool.listen(channel, callback)
 
+    def _over(self) -> None:
+        self._tried = True
+        waiting, self._waiting_for_it = self._waiting_for_it, []
+        for each in waiting:
+            each.callback(None)
+
     def _ready_pool(self) -> Pool:
         if self._pool is None:
             msg = f"The database cannot be used: {self._problem}."
@@ -188,3 +216,32 @@ class Database:
         self._pool, self._problem, self.address = pool, None, dsn
         for channel, callback in self._listeners:
             pool.listen(channel, callback)
+
+
+class Patient:
+    """A database for who would rather wait a moment, while the bridge starts, than be refused.
+
+    Clients are served before the database is there: at a start, and when a worker replaces another.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Ask `database`."""
+        self._database = database
+
+    async def transaction(
+        self,
+        work: Callable[[Cursor], Awaitable[T]],
+        *,
+        read_only: bool = False,
+        statement_seconds: float | None = None,
+    ) -> T:
+        """Run `work` in one transaction; see Pool.
+
+        Raises:
+            StoreUnavailable: the server is away, or not there STARTING_SECONDS after our start.
+            StoreError: the server refused a statement.
+        """
+        await self._database.tried()
+        return await self._database.transaction(
+            work, read_only=read_only, statement_seconds=statement_seconds
+        )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bridge.config import options
 from bridge.config.settings import Settings
-from bridge.database import Database
+from bridge.database import Patient
 from bridge.policy.stored_objects import Makers
 from bridge.store.stored_objects import makers
 
@@ -23,7 +23,7 @@ def fsync_of(settings: Settings) -> Literal["before_end", "group", "never"]:
     return "before_end"
 
 
-def makers_in(database: Database, stored: Callable[[], Awaitable[None]] | None = None) -> Makers:
+def makers_in(database: Patient, stored: Callable[[], Awaitable[None]] | None = None) -> Makers:
     """Return who asks the database for the makers of objects.
 
     Args:

@@ -24,7 +24,7 @@ from tests.durability.database import Database
 from tests.durability.records import Records
 from tests.loopback.speech import MESSAGES, RESPONSES
 from tests.pages.browserless import Browserless
-from tests.support.rawclient import CLEAN, RawClient, raw_request
+from tests.support.rawclient import CLEAN, raw_request
 
 WORKERS = 2
 RATE = 5
@@ -41,7 +41,7 @@ class WorkersCase(ChangingCase):
     timeout = 600
 
     async def start_workers(self, **settings: Any) -> None:
-        database = Database(directory=self.directory / "database")
+        self.server = database = Database(directory=self.directory / "database")
         self.addCleanup(deferToThread, database.close)
         await deferToThread(database.start)
         self.database = database.address
@@ -225,6 +225,30 @@ class SharingTests(WorkersCase):
         self.assertIn("one of the bridge's worker processes", page)
         self.assertIn("Each worker process has", page)
 
+    async def test_who_asks_a_new_worker_waits_until_it_has_a_database(self) -> None:
+        await self.start_workers()
+        self.server.pause()
+        self.addCleanup(self.server.resume)
+        for each in (await deferToThread(self.status))["workers"]:
+            os.kill(each["pid"], signal.SIGKILL)
+        await self.said("worker ended", times=WORKERS)
+        await eventually_in_thread(self.all_ready, "other workers", SECONDS)
+
+        agent = await self.connect()
+        agent.send(going_on(self.token, "resp_nobodys"))
+        visitor = Browserless(self.bridge)
+        signing_in = deferToThread(visitor.sign_in, self.bridge.token("admin"))
+        journal = self.bridge.data_dir / "journal"
+        # Written down just before the database is asked for the first time.
+        await eventually_in_thread(
+            lambda: any(b"page.sign-in" in each.read_bytes() for each in journal.glob("*/*")),
+            "somebody to be let in",
+        )
+        self.server.resume()
+
+        self.assertEqual((await signing_in).status, 303)
+        self.assertEqual((await agent.response()).status, 404)
+
     async def test_limits_hold_for_all_workers_together(self) -> None:
         await self.start_workers(limit_max_streams_per_user=3)
         # Connections are spread, so that both workers have some.
@@ -269,20 +293,10 @@ class SharingTests(WorkersCase):
         await self.start_workers()
         clients = [await self.connect() for _ in range(6)]
         kept = json.loads(self.former.document(RESPONSES))["id"]
-        link = b',"previous_response_id":"%b"}' % kept.encode()
-        headers = [
-            (b"Authorization", b"Bearer " + self.token),
-            (b"Content-Type", b"application/json"),
-        ]
-        go_on = raw_request(b"POST", b"/openai/v1/responses", RESPONSES.ask[:-1] + link, headers)
-
-        for each in clients:
-            await self.knows_the_database(each)
-
         clients[0].send(asking(self.token, "keep this", RESPONSES))
         self.assertEqual((await clients[0].response()).status, 200)
         for each in clients:
-            each.send(go_on)
+            each.send(going_on(self.token, kept))
         statuses = [(await each.response()).status for each in clients]
 
         self.assertEqual(statuses, [200] * 6)
@@ -295,19 +309,16 @@ class SharingTests(WorkersCase):
         )
         self.assertEqual(found[0], 200)
 
-    async def knows_the_database(self, client: RawClient) -> None:
-        """Wait until the worker of this connection has one of its own to the database."""
-        path = b"/api/v2/aibridge/interceptions?limit=1"
-        admin = (b"Authorization", b"Bearer " + self.bridge.token("admin").encode())
-        status, deadline = 0, time.monotonic() + SECONDS
-        while status != 200 and time.monotonic() < deadline:
-            client.send(raw_request(b"GET", path, b"", [admin]))
-            status = (await client.response()).status
-        self.assertEqual(status, 200)
-
 
 UNLUCKY = frozenset({"503", "unanswered, kept connection", "unanswered, new connection"})
 """What a request may come to that is sent while the bridge is going."""
+
+
+def going_on(token: bytes, response_id: str) -> bytes:
+    """Return a request that goes on from an earlier answer, as it goes over the wire."""
+    link = b',"previous_response_id":"%b"}' % response_id.encode()
+    headers = [(b"Authorization", b"Bearer " + token), (b"Content-Type", b"application/json")]
+    return raw_request(b"POST", b"/openai/v1/responses", RESPONSES.ask[:-1] + link, headers)
 
 
 def is_running(pid: int) -> bool:

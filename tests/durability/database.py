@@ -84,9 +84,15 @@ class Database:
 
     def kill(self) -> None:
         """Kill the server with SIGKILL, whatever it is doing; it is started again at once."""
-        pid = postmaster_pid(self._home / "cluster")
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let nobody else connect, who waits then; who is connected goes on."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let those connect who wait."""
+        self._signal(signal.SIGCONT)
 
     @property
     def away(self) -> bool:
@@ -103,6 +109,11 @@ class Database:
         home = self._home
         if not home.is_relative_to(self._directory):  # root's clusters live elsewhere
             shutil.rmtree(home)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = postmaster_pid(self._home / "cluster")
+        assert pid is not None
+        os.kill(pid, number)
 
     @property
     def _home(self) -> Path:
