@@ -350,6 +350,75 @@ class Detail(SessionReadsTestCase):
         self.assertEqual([page.truncated for page in pages], [True, True, False])
         self.assertEqual([page.has_more for page in pages], [True, True, False])
 
+    async def test_a_page_before_a_thread_ends_with_the_one_next_to_it(self) -> None:
+        ids = await self.threads_of(*[MAX_ACTIONS // 3] * 5, 1)
+
+        async def page(**options: Any) -> tuple[list[int], bool, bool]:
+            found = await self.there(**options)
+            shown = [ids.index(each.id) for each in found.threads]
+            return shown, found.has_more, found.truncated
+
+        # Three have room.
+        self.assertEqual(await page(), ([0, 1, 2], True, True))
+        self.assertEqual(await page(before_id=ids[5]), ([2, 3, 4], True, True))
+        self.assertEqual(await page(before_id=ids[5], limit=3), ([2, 3, 4], True, False))
+        self.assertEqual(await page(before_id=ids[2]), ([0, 1], False, False))
+
+    async def test_a_page_before_a_thread_is_bounded_too(self) -> None:
+        ids = await self.threads_of(1, MAX_ACTIONS + 5, 1)
+
+        found = await self.there(before_id=ids[2])
+
+        (thread,) = found.threads
+        self.assertEqual((thread.id, len(thread.agentic_actions)), (ids[1], MAX_ACTIONS))
+        self.assertEqual((found.truncated, found.has_more), (True, True))
+        earlier = await self.there(before_id=ids[1])
+        self.assertEqual([each.id for each in earlier.threads], ids[:1])
+        self.assertEqual((earlier.truncated, earlier.has_more), (False, False))
+
+    async def test_threads_that_just_have_room_are_shown_whole(self) -> None:
+        ids = await self.threads_of(MAX_ACTIONS - 1, 1, 1)
+
+        found = await self.there()
+
+        self.assertEqual([each.id for each in found.threads], ids[:2])
+        self.assertEqual((found.truncated, found.has_more), (True, True))
+
+    async def test_after_the_last_interception_there_is_no_more(self) -> None:
+        ids = await self.threads_of(2, MAX_ACTIONS)
+        last = (await self.there(after_id=ids[0])).threads[0].agentic_actions[-1].id
+
+        found = await self.there(after_action_id=last)
+
+        self.assertEqual((found.threads, found.has_more, found.truncated), ((), False, False))
+
+    async def test_behind_an_interception_a_page_that_is_full_has_more(self) -> None:
+        ids = await self.threads_of(2, MAX_ACTIONS, 1)
+        last = (await self.there(limit=1)).threads[0].agentic_actions[-1].id
+
+        found = await self.there(after_action_id=last)
+
+        self.assertEqual([each.id for each in found.threads], [ids[1]])
+        self.assertEqual((found.has_more, found.truncated), (True, True))
+
+    async def threads_of(self, *interceptions: int) -> list[UUID]:
+        """Write threads of so many interceptions; return their ids."""
+        records: list[Record] = []
+        roots = []
+        for number, count in enumerate(interceptions):
+            call = None
+            for later in range(count):
+                start = self.maker.started(
+                    START + number * MINUTE + timedelta(milliseconds=later),
+                    client_session_id="s", correlating_tool_call_id=call, prompt=None,
+                )  # fmt: skip
+                if call is None:
+                    roots.append(start.id)
+                call = f"call-{start.id}"
+                records += [start, self.maker.tool(start, call), self.maker.ended(start)]
+        await self.write(*records)
+        return roots
+
     async def test_a_page_is_bounded_however_long_its_threads_are(self) -> None:
         records: list[Record] = []
         call = None

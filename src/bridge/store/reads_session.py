@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from bridge.store.filters import Filter, InvalidFilter
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.reads import with_details
 from bridge.store.reads_agents import agent_tree, read_agents
-from bridge.store.reads_json import Interception, TokenUsage, interception_columns
+from bridge.store.reads_json import Interception, interception_columns
 from bridge.store.reads_outline import (
     Outline,
     day_inside,
@@ -27,17 +26,9 @@ from bridge.store.reads_outline import (
 )
 from bridge.store.reads_results import LOOKED_FOR, call_results
 from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
+from bridge.store.reads_thread import sums_by_type, thread_of
 from bridge.store.rows import many, maybe, none
-from bridge.store.sessions_json import (
-    AgenticAction,
-    CallResult,
-    SessionDetail,
-    SessionToolCall,
-    Thinking,
-    Thread,
-    TokenSums,
-    TokenSumsByType,
-)
+from bridge.store.sessions_json import SessionDetail
 
 DEFAULT_THREADS = 50
 MAX_THREADS = 200
@@ -79,16 +70,9 @@ SELECT i.day, {interception_columns("i")} {_ROWS}
   AND coalesce(i.thread_root_id, i.id) = ANY(%(roots)s::uuid[])
   AND (%(action)s::uuid IS NULL
        OR (coalesce(i.thread_root_id, i.id), i.id) > (%(edge)s::uuid, %(action)s::uuid))
-ORDER BY coalesce(i.thread_root_id, i.id), i.id
+ORDER BY coalesce(i.thread_root_id, i.id) {{direction}}, i.id
 LIMIT %(limit)s
 """
-_OF_CALL = tuple(name for name in SessionToolCall.__struct_fields__ if name != "result")
-_OF_ACTION = (
-    "provider", "provider_name", "api", "client", "started_at", "ended_at", "duration_ms",
-    "ttfb_ms", "status", "http_status", "stop_reason", "error_type", "error_message",
-    "credential_kind", "credential_hint", "partially_observed",
-)  # fmt: skip
-_members_of_call, _members_of_action = attrgetter(*_OF_CALL), attrgetter(*_OF_ACTION)
 
 
 async def read_session(
@@ -164,7 +148,7 @@ async def read_session(
     params["edge"] = str(edge) if edge else None
     params["action"] = str(after_action_id) if after_action_id else None
     days = {"first": day_literal(found.first), "last": day_literal(found.last)}
-    actions, truncated = await _actions(cursor, params, days, found.shown, longest)
+    actions, truncated = await _actions(cursor, params, page, days, found.shown, longest)
     shown = [each for thread in actions.values() for each in thread]
     latest = max((day_of(each.id) for each in shown), default=last)
     results = await call_results(
@@ -175,7 +159,7 @@ async def read_session(
         last=min(last, min(latest, date.max - LOOKED_FOR) + LOOKED_FOR),
     )
     threads = tuple(
-        _thread(root, actions[root], results) for root in found.shown if actions.get(root)
+        thread_of(root, actions[root], results) for root in found.shown if actions.get(root)
     )
     if outline is not None:
         agents: Sequence[Sequence[Any]] = outline.agents
@@ -188,14 +172,15 @@ async def read_session(
     members.pop("threads")
     return SessionDetail(
         **members,
-        token_usage_summary=_by_type(sums, extra),
+        token_usage_summary=sums_by_type(sums, extra),
         page_started_at=min((each.started_at for each in threads), default=None),
         page_ended_at=max((each.ended_at for each in threads if each.ended_at), default=None),
         threads=threads,
         agent=agent_tree(agents),
         thread_count=found.count,
-        # Threads that had no room follow too.
-        has_more=found.more or (page.ascending and len(threads) < len(found.shown)),
+        # Threads that had no room follow too; of the edge's own perhaps nothing is left.
+        has_more=found.more
+        or any(actions.get(root) is None and root != edge for root in found.shown),
         truncated=truncated,
     )
 
@@ -300,11 +285,12 @@ async def _roots_by_day(
 async def _actions(
     cursor: Cursor,
     params: dict[str, object],
+    page: _Page,
     days: dict[str, str],
     roots: Sequence[UUID],
     longest: int,
 ) -> tuple[dict[UUID, list[Interception]], bool]:
-    """Return the interceptions of each thread, and whether some were left out.
+    """Return the interceptions of threads from the edge on, and whether some had no room.
 
     Those are whole threads, unless the first alone has more than a page shows.
     """
@@ -312,87 +298,20 @@ async def _actions(
     if not roots:
         return by_root, False
     wanted = {**params, "roots": uuid_array(roots), "limit": MAX_ACTIONS + 1}
-    rows = await many(cursor, _ACTIONS.format(**days), wanted)
-    for each in await with_details(cursor, rows[:MAX_ACTIONS], longest):
-        by_root[each.thread_root_id or each.id].append(each)
-    truncated = len(rows) > MAX_ACTIONS
-    if truncated and len(by_root) > 1:
-        # Whoever goes on after the last thread shown misses nothing of it.
-        del by_root[max(by_root)]
-    return by_root, truncated
+    sql = _ACTIONS.format(**days, direction="ASC" if page.ascending else "DESC")
+    found = await with_details(cursor, await many(cursor, sql, wanted), longest)
+    for each in found[:MAX_ACTIONS]:
+        by_root[_root_of(each)].append(each)
+    over = {_root_of(each) for each in found[MAX_ACTIONS:]}
+    if len(by_root) > 1:
+        # Whoever goes on behind the last thread shown misses nothing of it.
+        for root in over & by_root.keys():
+            del by_root[root]
+    return by_root, bool(over)
 
 
-def _thread(
-    root: UUID, interceptions: Sequence[Interception], results: Mapping[UUID, CallResult]
-) -> Thread:
-    first, last = interceptions[0], interceptions[-1]
-    actions = tuple(_action(each, results) for each in interceptions)
-    sums = _summed(usage for each in interceptions for usage in each.token_usages)
-    return Thread(
-        id=root,
-        prompt=next((each.prompt for each in actions if each.prompt is not None), None),
-        model=first.model,
-        provider=first.provider,
-        provider_name=first.provider_name,
-        credential_kind=first.credential_kind,
-        credential_hint=first.credential_hint,
-        started_at=first.started_at,
-        ended_at=max((each.ended_at for each in actions if each.ended_at), default=None),
-        token_usage=sums,
-        error_type=last.error_type,
-        error_message=last.error_message,
-        status=last.status,
-        agentic_actions=actions,
-    )
-
-
-def _action(each: Interception, results: Mapping[UUID, CallResult]) -> AgenticAction:
-    prompt = next((found.prompt for found in each.user_prompts), None)
-    return AgenticAction(
-        id=each.id,
-        parent_id=each.thread_parent_id,
-        model=each.model,
-        token_usage=_summed(each.token_usages),
-        thinking=tuple(
-            Thinking(text=thought.content, source=_text(thought.metadata.get("source")))
-            for thought in each.model_thoughts
-        ),
-        tool_calls=tuple(
-            SessionToolCall(
-                result=results.get(call.id),
-                **dict(zip(_OF_CALL, _members_of_call(call), strict=True)),
-            )
-            for call in each.tool_usages
-        ),
-        prompt=prompt,
-        agent_id=_text(each.metadata.get("agent_id")),
-        **dict(zip(_OF_ACTION, _members_of_action(each), strict=True)),
-    )
-
-
-def _summed(usages: Iterable[TokenUsage]) -> TokenSumsByType:
-    given = tuple(usages)
-    extra: dict[str, int] = {}
-    for usage in given:
-        for name, count in usage.metadata.items():
-            if isinstance(count, int) and not isinstance(count, bool):
-                extra[name] = extra.get(name, 0) + count
-    return TokenSumsByType(
-        input_tokens=sum(usage.input_tokens for usage in given),
-        output_tokens=sum(usage.output_tokens for usage in given),
-        cache_read_input_tokens=sum(usage.cache_read_input_tokens for usage in given),
-        cache_write_input_tokens=sum(usage.cache_write_input_tokens for usage in given),
-        metadata=extra,
-    )
-
-
-def _by_type(sums: TokenSums, extra: Counter[str]) -> TokenSumsByType:
-    members = {name: getattr(sums, name) for name in TokenSums.__struct_fields__}
-    return TokenSumsByType(**members, metadata=dict(extra))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _root_of(interception: Interception) -> UUID:
+    return interception.thread_root_id or interception.id
 
 
 def _wrong(field: str, detail: str) -> InvalidFilter:
