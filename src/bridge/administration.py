@@ -8,7 +8,12 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from bridge.auth.audit import change
-from bridge.auth.rules import checked_token_name, checked_username, is_token_id
+from bridge.auth.rules import (
+    checked_new_username,
+    checked_token_name,
+    checked_username,
+    is_token_id,
+)
 from bridge.auth.token import new_token
 from bridge.domain.clock import Clock, utc
 from bridge.domain.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -89,7 +94,7 @@ class Administration:
             Conflict: somebody is called so already.
         """
         self._must_own()
-        checked_username(name)
+        checked_new_username(name)
         _checked_roles(roles)
         await self._audit(())
         now = self._clock.seconds()
@@ -180,7 +185,7 @@ class Administration:
 
         Raises:
             NotFound: there is no such user.
-            BadRequest: no user or no token may be called so.
+            BadRequest: no user or no token may be called so, or the user is disabled.
         """
         checked_username(username)
         checked_token_name(name)
@@ -196,6 +201,10 @@ class Administration:
             user = await identity.user_named(cursor, username)
             if user is None:
                 return None
+            if user.disabled_at is not None:
+                raise BadRequest(
+                    f"{username} is disabled, a token would not be good; enable the user first."
+                )
             token = Token(
                 id=made.id,
                 digest=made.digest,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from bridge.auth.rules import checked_lifetime, checked_token_name, checked_username
+from bridge.auth.rules import (
+    checked_lifetime,
+    checked_new_username,
+    checked_token_name,
+    checked_username,
+)
 from bridge.domain.errors import BadRequest
 from tests.support.cases import BridgeTestCase
 
@@ -37,6 +42,15 @@ class UsernameTests(BridgeTestCase):
     def test_a_trailing_newline_is_refused(self) -> None:
         """What a careless read leaves is not part of a name."""
         self.assertRaises(BadRequest, checked_username, "alice\n")
+
+    def test_nobody_new_is_called_what_a_search_takes_for_another(self) -> None:
+        """`initiator:me` is whoever asks, and an id the user who has it."""
+        uuid = "01a218d7-dc85-7000-8000-00000000000a"
+        for name in ("me", uuid, uuid.replace("-", "")):
+            self.assertRaises(BadRequest, checked_new_username, name)
+            self.assertEqual(checked_username(name), name)
+        self.assertEqual(checked_new_username("mel"), "mel")
+        self.assertRaises(BadRequest, checked_new_username, "Alice")
 
 
 class TokenNameTests(BridgeTestCase):

@@ -130,7 +130,7 @@ class RefusedEntryTests(ConfigCase):
         expected = {
             "api", "ui", "healthz", "readyz", "metrics", "static", "v1", "mcp", ".well-known",
             "interceptions", "sessions", "models", "clients", "providers", "usage", "search",
-            "users", "tokens", "audit", "keys", "proxy", "serve",
+            "export", "users", "tokens", "audit", "holds", "keys", "proxy", "serve",
         }  # fmt: skip
 
         self.assertEqual(RESERVED_NAMES, expected)

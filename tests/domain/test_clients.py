@@ -208,6 +208,10 @@ class SessionTests(BridgeTestCase):
     def test_kilo_code_title_request_belongs_to_its_session(self) -> None:
         self.check("ses_1", "Kilo Code", x_session_id="title-ses_1")
 
+    def test_others_sessions_are_called_as_they_say(self) -> None:
+        self.check("title-bar", "Claude Code", x_claude_code_session_id="title-bar")
+        self.check("title-bar", "Unknown", x_session_id="title-bar")
+
     def test_coder_agents(self) -> None:
         self.check("c", "Coder Agents", x_coder_chat_id="c")
 

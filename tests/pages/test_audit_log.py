@@ -10,6 +10,7 @@ from bridge.domain.records import AuditRecorded
 from tests.pages.cases import PagesTestCase
 from tests.pages.seeding import ALICE
 from tests.store.journalled import Maker
+from tests.support.bridge_process import eventually
 
 SESSION = "5b0c9a52-3f0e-4c63-9a1b-8a4a2e7d9f10"
 _ABOUT = re.compile(
@@ -37,6 +38,16 @@ class AuditPageTests(PagesTestCase):
             target=target,
             detail={"users": list(users)},
         )
+
+    def test_who_may_not_read_it_is_written_down(self) -> None:
+        refused = self.visitor("alice").get("/ui/audit")
+        self.assertEqual(refused.status, 403)
+
+        def noted() -> bool:
+            query = urlencode({"action": "refusal", "actor": "alice"})
+            return "Only owners and auditors" in self.visitor("bob").get(f"/ui/audit?{query}").text
+
+        eventually(noted, seconds=10, what="the audit log to tell of the refusal")
 
     async def test_links_lead_to_what_was_read(self) -> None:
         """To an interception or a session; what is neither has none."""

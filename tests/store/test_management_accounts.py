@@ -101,12 +101,26 @@ class UserTests(AccountsCase):
         for body in (
             {}, {"username": "Eve"}, {"username": "a\n"}, {"username": "x", "roles": []},
             {"username": "x", "roles": ["boss"]}, {"username": "x", "colour": "red"}, [], None,
+            {"username": "me"},
         ):  # fmt: skip
             status, _ = await self.ask("POST", "/users", body)
             self.assertEqual(status, 400, body)
         self.assertEqual((await self.ask("PATCH", "/users/eve", {}))[0], 400)
         self.assertEqual((await self.ask("PATCH", "/users/nobody", {"disabled": True}))[0], 404)
         self.assertEqual((await self.ask("DELETE", "/users/nobody"))[0], 404)
+
+    async def test_what_is_wrong_in_a_body_is_named_by_field(self) -> None:
+        for body, field, detail in (
+            ({"username": "Eve"}, "username", "matching regex"),
+            ({"username": "x", "roles": ["boss"]}, "roles[0]", "Invalid enum value"),
+            ({"username": "x", "colour": "red"}, "body", "unknown field `colour`"),
+            (None, "body", "truncated"),
+        ):
+            status, found = await self.ask("POST", "/users", body)
+            (problem,) = found["validations"]
+            self.assertEqual((status, problem["field"]), (400, field))
+            self.assertIn(detail, problem["detail"])
+            self.assertIn(problem["detail"], found["message"])
 
     async def test_owners_cannot_lock_themselves_out(self) -> None:
         for method, body in (
@@ -137,6 +151,14 @@ class UserTests(AccountsCase):
                 status, _ = await self.ask(method, path, body, token)
                 self.assertEqual(status, 403, (token, method))
         self.assertEqual(self.changes(), [])
+        refused = self.rows(lambda row: row.action == "refusal" and row.actor_name == "bob")
+        self.assertEqual(
+            [(row.target, row.status, row.reason) for row in refused],
+            [
+                (f"{API}{path}", 403, "This is for users with the role owner.")
+                for path in ("/users", "/users/eve")
+            ],
+        )
 
     async def test_pages_follow_each_other(self) -> None:
         _, first = await self.ask("GET", "/users?limit=2")
@@ -218,6 +240,9 @@ class TokenTests(AccountsCase):
         ):
             self.assertEqual((await self.ask(method, path, body, "aib_auditor"))[0], 403, path)
         self.assertEqual(self.changes(), [])
+        refused = self.rows(lambda row: row.action == "refusal")
+        self.assertEqual({row.reason for row in refused},
+                         {"Auditors see others' tokens; owners change them."})  # fmt: skip
 
     async def test_an_agents_token_reaches_none_of_it(self) -> None:
         for method, path in (("GET", "/tokens"), ("POST", "/tokens"), ("GET", "/users")):
@@ -247,6 +272,9 @@ class TokenTests(AccountsCase):
         ):  # fmt: skip
             self.assertEqual((await self.ask("POST", "/tokens", body))[0], 400, body)
         self.assertEqual((await self.ask("POST", "/tokens", {"username": "nobody"}))[0], 404)
+        await self.ask("PATCH", "/users/eve", {"disabled": True})
+        status, found = await self.ask("POST", "/tokens", {"username": "eve"})
+        self.assertEqual((status, found["message"].partition(",")[0]), (400, "eve is disabled"))
         self.assertEqual(await self.fetch("SELECT count(*) FROM api_tokens"), [(0,)])
 
     async def test_what_is_no_id_is_not_there(self) -> None:

@@ -209,6 +209,10 @@ class ValueTests(SessionsCase):
         self.assertEqual(await self.values("models?offset=1"), ["beta"])
         self.assertEqual(await self.values("clients?q=client:Co"), ["Codex"])
         self.assertEqual(await self.values("providers"), ["anthropic", "here"])
+        await self.session("u", client="Claude Code")
+        for quoted in ('client:"Claude Code"', '"Claude Co"', 'client:"Cl'):
+            found = await self.values(f"clients?q={quote(quoted)}")
+            self.assertEqual(found, ["Claude Code"], quoted)
         self.assertEqual(self.audited, [])
 
     async def test_what_is_wrong_is_named_by_field(self) -> None:

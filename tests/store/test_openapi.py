@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
+from bridge.config.providers import RESERVED_NAMES
 from tests.store.test_management_sessions import API, MINUTE, START, SessionsCase
 
 EXAMPLES = 15
@@ -45,6 +46,9 @@ class DescriptionTests(SessionsCase):
                 [one.name for one in each.parameters],
             )
             self.assertIn("400", operation["responses"])
+            self.assertEqual("413" in operation["responses"], each.takes is not None)
+            segment = each.path.split("/")[1]
+            self.assertTrue(segment in RESERVED_NAMES or "." in segment, segment)
 
     async def test_every_parameter_of_a_query_may_be_empty_and_is_described_so(self) -> None:
         _, found = await self.get(f"{API}/openapi.json")
@@ -54,7 +58,9 @@ class DescriptionTests(SessionsCase):
             if any(each["in"] == "path" for each in parameters):
                 continue
             for each in parameters:
-                if path == "/search" and each["name"] == "q":
+                if each["required"]:
+                    self.assertEqual((path, each["name"]), ("/search", "q"))
+                    self.assertEqual((await self.get(f"{API}{path}"))[0], 400)
                     continue  # nothing is nothing to look for
                 needed = "q=word&" if path == "/search" else ""
                 target = f"{API}{path}?{needed}{each['name']}="

@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from bridge.bodies import BodyMemory
 from bridge.domain.errors import BridgeError, NotFound
 from bridge.web.answer import ClientAnswer
-from bridge.web.arrivals import Arrival, Refusal, RequestHead
+from bridge.web.arrivals import Arrival, Refusal, RequestHead, too_large
 from bridge.web.channel import HEAD_WAITS_SECONDS, BridgeChannel, SiteLimits
 from bridge.web.incoming import BridgeRequest
 from bridge.web.site import BridgeSite
@@ -32,6 +32,20 @@ _PIECES = (
     *(b"Connection: close", b"Expect: 100-continue", b"X: 1", b" ", b":", b"\x00", b"\xff"),
     *(b"\r", b"\n", b"3\r\nabc\r\n0\r\n", b"Transfer-Encoding: identity"),
 )
+
+
+class TooLargeTests(BridgeTestCase):
+    def test_the_setting_is_named_where_it_decides(self) -> None:
+        of_a_provider = Arrival(max_body_bytes=2048, place="there")
+        ours = Arrival(max_body_bytes=2048, place=None, query_is_ours=True)
+
+        self.assertEqual(
+            [too_large(each).message for each in (of_a_provider, ours)],
+            [
+                "The request body is larger than the 2KiB that the bridge takes (limits.max_body).",
+                "The request body is larger than the 2KiB that the bridge takes here.",
+            ],
+        )
 
 
 class Told:

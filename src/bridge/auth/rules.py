@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 from bridge.auth.token import ID_LENGTH
 from bridge.domain.errors import BadRequest
@@ -11,6 +12,8 @@ from bridge.domain.units import format_duration
 MAX_TOKEN_NAME = 64
 """Characters."""
 
+ME = "me"
+"""Whoever searches: nobody is called so."""
 USERNAME = "[a-z0-9][a-z0-9._-]{0,62}"
 """The whole of a user's name, as a regular expression."""
 _USERNAME = re.compile(USERNAME)
@@ -27,6 +30,21 @@ def checked_username(name: str) -> str:
         raise BadRequest(
             f"{name!r} cannot be a user's name: write 1 to 63 of a-z, 0-9, '.', '_' and '-', "
             "beginning with one of a-z or 0-9."
+        )
+    return name
+
+
+def checked_new_username(name: str) -> str:
+    """Return `name` when a new user may be called so.
+
+    Raises:
+        BadRequest: it may not, or a search would take it for something else.
+    """
+    checked_username(name)
+    if name == ME or _is_uuid(name):
+        raise BadRequest(
+            f"{name!r} cannot be a user's name: in a search it means "
+            f"{'whoever asks' if name == ME else 'the user of that id'}. Choose another."
         )
     return name
 
@@ -67,3 +85,11 @@ def checked_lifetime(wanted: float | None, *, default: float, longest: float) ->
             f"A token's lifetime is at most {format_duration(longest)} (tokens.max_lifetime)."
         )
     return wanted
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -24,8 +24,8 @@ LONGEST_NAME = 63
 RESERVED_NAMES = frozenset(
     {
         "api", "ui", "healthz", "readyz", "metrics", "static", "v1", "mcp", ".well-known",
-        "interceptions", "sessions", "models", "clients", "providers", "usage", "search", "users",
-        "tokens", "audit", "keys", "proxy", "serve",
+        "interceptions", "sessions", "models", "clients", "providers", "usage", "search", "export",
+        "users", "tokens", "audit", "holds", "keys", "proxy", "serve",
     }
 )  # fmt: skip
 """First path segments that are, or may become, our own."""

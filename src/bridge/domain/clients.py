@@ -63,6 +63,8 @@ _OWN_SESSION_HEADERS: Mapping[str, tuple[bytes, ...]] = {
     "Coder Agents": (b"x-coder-chat-id",),
     OPENCODE: (b"x-opencode-session", _AFFINITY),
 }
+_TITLE = "title-"
+"""Kilo Code's request for a session's title has the session's id behind this."""
 _USER_ID = "metadata.user_id"
 _CLAUDE_AGENT = b"x-claude-code-agent-id"
 _CLAUDE_PARENT = b"x-claude-code-parent-agent-id"
@@ -114,7 +116,10 @@ def client_session_id(
     if not session_hints and _SESSION_HEADERS.isdisjoint(headers):
         return None
     generic = _said_by_anybody(headers, session_hints)
-    return next((found for text in generic if text and (found := _cleaned(text))), None)
+    for text in generic:
+        if found := _cleaned(text.strip().removeprefix(_TITLE) if client == KILO_CODE else text):
+            return found
+    return None
 
 
 def _said_by_anybody(headers: Headers, session_hints: Mapping[str, str]) -> Iterator[str]:
@@ -173,7 +178,7 @@ def _posing(agent: str, headers: Headers) -> bool:
 
 
 def _cleaned(text: str) -> str:
-    return text.strip().removeprefix("title-")[:MAX_SESSION_ID].strip()
+    return text.strip()[:MAX_SESSION_ID].strip()
 
 
 def _first(headers: Headers, name: bytes) -> str:

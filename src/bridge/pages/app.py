@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError
 
-from bridge.domain.errors import BridgeError, InvalidRequest
+from bridge.domain.errors import BridgeError, Forbidden, InvalidRequest
 from bridge.pages.answers import Answer, Answers, InThread, Page, Redirect, protect
 from bridge.pages.assets import BASE, Asset, load_assets
 from bridge.pages.entrance import Entrance
@@ -84,6 +84,8 @@ class Pages:
             except CancelledError:
                 raise
             except Exception as error:  # becomes a page, and a line in the log
+                if isinstance(error, Forbidden):
+                    self._entrance.refused(visit, error)
                 if request.startedWriting:
                     raise
                 answer = _error_page(request, as_bridge_error(request, error))

@@ -170,6 +170,10 @@ class Entrance:
         await self._audit([self._record("page.sign-out", visit.actor, visit.source)])
         return Redirect(location=SIGN_IN, cookies=(self._cookies.no_session(visit.request),))
 
+    def refused(self, visit: Visit, error: BridgeError) -> None:
+        """Note that somebody who is signed in was refused."""
+        self._note(visit.request, error, visit.actor)
+
     def source(self, request: BridgeRequest) -> str:
         """Return the client's address."""
         assert request.head is not None  # noqa: S101 - the channel sets it before

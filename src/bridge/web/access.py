@@ -93,10 +93,14 @@ class Access:
             if actor.scope is not Scope.MANAGE:
                 raise Forbidden(NOT_FOR_MANAGING)
         except BridgeError as error:
-            path = head.target.partition(b"?")[0].decode("latin-1")
-            self._refusals.note(error, actor=actor, path=path, source=self.source(request))
+            self.refused(request, error, actor)
             raise
         return actor
+
+    def refused(self, request: BridgeRequest, error: BridgeError, actor: Actor | None) -> None:
+        """Note that `actor`, None for somebody unknown, was refused."""
+        path = head_of(request).target.partition(b"?")[0].decode("latin-1")
+        self._refusals.note(error, actor=actor, path=path, source=self.source(request))
 
     def content_is_read(
         self,

@@ -68,9 +68,10 @@ class Gate(Protocol):
         """Return the answer for a request that is kept out, and note it."""
 
 
-def too_large(limit: int) -> PayloadTooLarge:
-    """Return the error for a body over `limit` bytes."""
+def too_large(arrival: Arrival) -> PayloadTooLarge:
+    """Return the error for a body that is over the limit of `arrival`."""
+    limit = format_size(arrival.max_body_bytes)
+    which = "here" if arrival.query_is_ours else "(limits.max_body)"
     return PayloadTooLarge(
-        f"The request body is larger than the {format_size(limit)} that the bridge takes "
-        "(limits.max_body)."
+        f"The request body is larger than the {limit} that the bridge takes {which}."
     )

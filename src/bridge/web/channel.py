@@ -223,7 +223,7 @@ class BridgeChannel(http.HTTPChannel):
         try:
             arrival = self.site.gate.arrive(head)
             if head.length is not None and head.length > arrival.max_body_bytes:
-                raise too_large(arrival.max_body_bytes)
+                raise too_large(arrival)
             if head.length:
                 self.site.memory.check(head.length)
             request.arrival = arrival

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.domain.errors import BadRequest, Forbidden, InvalidRequest, Validation
+from bridge.domain.errors import Forbidden, InvalidRequest, Validation
 from bridge.domain.identity import Actor, Role
 from bridge.store.filters import moment
 from bridge.web.access import Access
@@ -39,6 +39,8 @@ class Parameter:
     where: Literal["query", "path"] = "query"
     with_slashes: bool = False
     """Only in a path: the value is the rest of it, slashes included."""
+    required: bool = False
+    """Nothing is a 400; always so in a path."""
     decides: bool = False
     """Without it the answer may be a 409: several users have what is asked for."""
 
@@ -200,23 +202,31 @@ def serve(
 def _handler(app: Router, access: Access, endpoint: Endpoint) -> Callable[..., Awaitable[bytes]]:
     async def handler(request: BridgeRequest, **path: str) -> bytes:
         actor = access.manager(request)
-        if endpoint.roles and not endpoint.roles & actor.roles:
-            names = " or ".join(sorted(role.value for role in endpoint.roles))
-            raise Forbidden(f"This is for users with the role {names}.")
-        asked = Asked(
-            request=request,
-            actor=actor,
-            path=path,
-            query=_query(request, endpoint),
-            body=_body(request, endpoint),
-        )
-        found = await endpoint.answer(asked)
+        try:
+            _must_have_role(actor, endpoint)
+            asked = Asked(
+                request=request,
+                actor=actor,
+                path=path,
+                query=_query(request, endpoint),
+                body=_body(request, endpoint),
+            )
+            found = await endpoint.answer(asked)
+        except Forbidden as error:
+            access.refused(request, error, actor)
+            raise
         return (
             found if isinstance(found, bytes) else app.json(request, found, status=endpoint.status)
         )
 
     handler.__name__ = endpoint.name
     return handler
+
+
+def _must_have_role(actor: Actor, endpoint: Endpoint) -> None:
+    if endpoint.roles and not endpoint.roles & actor.roles:
+        names = " or ".join(sorted(role.value for role in endpoint.roles))
+        raise Forbidden(f"This is for users with the role {names}.")
 
 
 def _query(request: BridgeRequest, endpoint: Endpoint) -> Mapping[str, str]:
@@ -251,11 +261,13 @@ def _body(request: BridgeRequest, endpoint: Endpoint) -> object:
     """Return what the body says.
 
     Raises:
-        BadRequest: it is not what the endpoint takes; the sentence says where.
+        InvalidRequest: it is not what the endpoint takes.
     """
     if endpoint.takes is None:
         return None
     try:
         return msgspec.json.decode(request.body.content, type=endpoint.takes)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body cannot be read: {error}") from None
+        sentence, _, path = str(error).partition(" - at `$")
+        problem = Validation(field=path.strip(".`") or "body", detail=sentence)
+        raise InvalidRequest(f"The body cannot be read: {error}", [problem]) from None

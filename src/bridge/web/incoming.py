@@ -77,7 +77,7 @@ class BridgeRequest(Request):
             return
         try:
             if self.body.size + len(data) > self.arrival.max_body_bytes:
-                raise too_large(self.arrival.max_body_bytes)
+                raise too_large(self.arrival)
             self.body.add(data)
         except BridgeError as e:
             self.body.drop()

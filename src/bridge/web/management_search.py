@@ -22,6 +22,7 @@ _PARAMETERS = (
         "alternatives; - before what must not be there; * after the beginning of a word. "
         "Upper and lower case are the same.",
         schema={"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
+        required=True,
     ),
     Parameter(
         name="in",

@@ -122,7 +122,7 @@ class SessionEndpoints:
                         Parameter(
                             name="q",
                             description=f"Only values that begin like this; `{facet}:` before it "
-                            "is left out.",
+                            "and double quotes around it are left out.",
                             schema={"type": "string", "maxLength": 4096},
                         ),
                         limit(DEFAULT_VALUES, MAX_VALUES),
@@ -201,7 +201,7 @@ class SessionEndpoints:
 
     def _values(self, facet: Facet) -> Callable[[Asked], Awaitable[tuple[str, ...]]]:
         async def answer(asked: Asked) -> tuple[str, ...]:
-            prefix = asked.text("q").removeprefix(f"{facet}:")
+            prefix = _beginning(asked.text("q"), facet)
             if "\0" in prefix:
                 raise wrong("q", "must be text, without NUL")
             size = asked.limit(default=DEFAULT_VALUES, most=MAX_VALUES)
@@ -220,6 +220,12 @@ class SessionEndpoints:
             )
 
         return answer
+
+
+def _beginning(q: str, facet: Facet) -> str:
+    """Return what values begin with; quotes around it may be missing at the end, too."""
+    text = q.removeprefix(f"{facet}:")
+    return text[1:].removesuffix('"') if text.startswith('"') else text
 
 
 def _after(asked: Asked) -> After | None:

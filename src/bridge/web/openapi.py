@@ -20,6 +20,7 @@ _ERRORS: Mapping[int, str] = {
     409: "Several users have what was asked for; `validations` names the parameter that decides.",
     503: "Not now: the database or the journal cannot be used, or the bridge is stopping.",
 }
+_TOO_LARGE = "The body is larger than such a body may be."
 _NEVER_EMPTY = frozenset({"enum", "format", "minimum"})
 """What a schema says that an empty text does not fit."""
 _SECURITY = {
@@ -70,6 +71,8 @@ def _operation(
     errors = dict(_ERRORS)
     if not any(each.decides for each in endpoint.parameters):
         del errors[409]
+    if takes is not None:
+        errors[413] = _TOO_LARGE
     if endpoint.not_found:
         errors[404] = endpoint.not_found
     if endpoint.conflict:
@@ -117,6 +120,6 @@ def _parameter(parameter: Parameter) -> dict[str, object]:
         "name": parameter.name,
         "in": parameter.where,
         "description": parameter.description,
-        "required": parameter.where == "path",
+        "required": parameter.required or parameter.where == "path",
         "schema": schema,
     }
