@@ -260,9 +260,18 @@ class ExportTests(ExportCase):
             self.assertEqual(row["prompt"], safe + prompt)
             self.assertEqual(row["input_tokens"], "10")
             self.assertEqual(row["tools"], "get_time")
+            self.assertEqual(row["thread_root_id"], str(each.thread_root_id or ""))
         for row in rows:
             for value in row.values():
                 self.assertNotIn(value[:1], tuple("=+-@\t\r\n"))
+
+    async def test_a_threads_first_names_no_root_in_a_spreadsheet_either(self) -> None:
+        first, second = self.maker.thread(2)
+        await self.write(*first, *second)
+
+        rows = csv.DictReader(io.StringIO(await self.text(Format.CSV), newline=""))
+
+        self.assertEqual([row["thread_root_id"] for row in rows], ["", str(first[0].id)])
 
     async def test_what_is_named_like_a_formula_is_safe_in_every_column(self) -> None:
         await self.write(

@@ -191,7 +191,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("api_key_id", _text("i.api_key_id")),
     ("client", _text("coalesce(i.client, 'Unknown')")),
     ("session_id", _text("i.session_id")),
-    ("thread_root_id", _plain("coalesce(i.thread_root_id, i.id)::text")),
+    ("thread_root_id", _plain("i.thread_root_id::text")),
     ("kind", _text("i.kind")),
     ("provider", _text("i.provider")),
     ("provider_name", _text("i.provider_name")),

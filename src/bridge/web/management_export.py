@@ -26,8 +26,10 @@ _MOMENT = {"type": "string"}
 _PARAMETERS = (
     Parameter(
         name="format",
-        description="jsonl: one JSON object a line, in the shape of interceptions/{id}. csv: RFC "
-        "4180, one record each; what a spreadsheet would take for a formula has a ' before it.",
+        description="jsonl: one JSON object a line, in the shape of interceptions/{id} but for "
+        "call_results: what calls gave back is in tool_results of the requests that brought it, "
+        "by tool_call_id. csv: RFC 4180, one record each; what a spreadsheet would take for a "
+        "formula has a ' before it.",
         schema={"type": "string", "enum": [each.value for each in Format], "default": "jsonl"},
     ),
     Parameter(
