@@ -23,6 +23,7 @@ from bridge.web.channel import SiteLimits
 from bridge.web.management import Management
 from bridge.web.root import MAX_MANAGEMENT_BODY_BYTES
 from bridge.web.site import BridgeSite
+from tests.store.followed import follow_everything
 from tests.store.journalled import ALICE, BOB, START, Maker, lines
 from tests.support.postgres import StoreTestCase
 from tests.support.rawclient import RawClient, raw_request
@@ -254,6 +255,17 @@ class WhoTests(ManagementTestCase):
         self.assertEqual(row.detail["users"], ["alice"])
         self.assertEqual(row.detail["q"], "model:claude-sonnet-4-5")
         self.assertEqual(row.source, "127.0.0.1")
+
+    async def test_a_key_that_was_looked_for_is_not_written_down(self) -> None:
+        key = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
+        await self.ended(prompt="a numbat")
+        await follow_everything(self.pool)
+
+        await self.get(f"/api/v2/aibridge/search?q=numbat%20OR%20{key}")
+        (row,) = self.rows(lambda row: row.action == "content.read")
+
+        self.assertIn("numbat OR", str(row.detail["search"]))
+        self.assertNotIn(key, str(row))
 
     async def test_what_cannot_be_written_down_is_not_shown(self) -> None:
         await self.ended()

@@ -204,6 +204,15 @@ class TokenTests(AccountsCase):
         self.assertNotIn(secret, repr(self.audited))
         self.assertEqual(self.changes(), [("token.create", made["id"], "bob")])
 
+    async def test_a_key_in_a_tokens_name_is_not_written_down(self) -> None:
+        key = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
+
+        status, _ = await self.ask("POST", "/tokens", {"username": "alice", "name": key})
+
+        self.assertEqual(status, 201)
+        self.assertEqual([change[0] for change in self.changes()], ["token.create"])
+        self.assertNotIn(key, str(self.audited))
+
     async def test_a_member_makes_and_revokes_their_own_only(self) -> None:
         his = await self.token("b" * 12, BOB, "bob")
         status, made = await self.ask("POST", "/tokens", {}, "aib_alice")

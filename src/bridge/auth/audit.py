@@ -8,6 +8,10 @@ from bridge.domain.clock import utc
 from bridge.domain.identity import Actor
 from bridge.domain.ids import day_of, uuid7
 from bridge.domain.records import AuditRecorded
+from bridge.domain.secrets import known_secrets
+
+_NAMES = frozenset({"user", "users"})
+"""Members that hold users' names."""
 
 
 def change(
@@ -31,7 +35,7 @@ def change(
         actor: who did it, when a token said so.
         actor_name: who did it, when only a name is known, such as the system's user.
         reason: why, in words.
-        detail: what changed.
+        detail: what changed, or was looked for; secrets in it are not written down.
     """
     identifier = uuid7(now)
     return AuditRecorded(
@@ -46,5 +50,12 @@ def change(
         status=None,
         reason=reason,
         source=source,
-        detail=dict(detail or {}),
+        detail={name: _recorded(name, value) for name, value in (detail or {}).items()},
     )
+
+
+def _recorded(name: str, value: object) -> object:
+    """Return a member as it is written down: who looks for a leaked key may have named it."""
+    if isinstance(value, str) and name not in _NAMES:
+        return known_secrets().redacted(value)[0]
+    return value
