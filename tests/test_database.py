@@ -34,8 +34,8 @@ class Told:
         """Leave it alone."""
 
 
-class StartingTests(StoreTestCase):
-    """With a real server, whose address comes late."""
+class DatabaseCase(StoreTestCase):
+    """With a real server, whose address comes when it is told."""
 
     @cached_property
     def told(self) -> Told:
@@ -50,6 +50,8 @@ class StartingTests(StoreTestCase):
         self.starting = Deferred.fromCoroutine(database.start())
         return database
 
+
+class StartingTests(DatabaseCase):
     async def test_the_patient_are_answered_once_it_is_there(self) -> None:
         asked = [ask(Patient(self.database)) for _ in range(3)]
         asked[1].cancel()
@@ -67,6 +69,46 @@ class StartingTests(StoreTestCase):
         self.told.address.callback(self.dsn)
         await self.starting
         self.assertEqual(await ask(self.database), 1)
+
+
+class QuestionTests(DatabaseCase):
+    """With more questions than connections, each of which waits for a lock."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.told.address.callback(self.dsn)
+        questions = Patient(self.database, questions=True)
+        self.locked: Deferred[None] = Deferred()
+        self.unlock: Deferred[None] = Deferred()
+        self.locking = Deferred.fromCoroutine(self.pool.transaction(self._lock))
+        await self.locked
+        await self.starting
+        self.asked = [Deferred.fromCoroutine(questions.transaction(_locked)) for _ in range(20)]
+
+    async def test_who_stores_or_follows_does_not_wait_for_them(self) -> None:
+        self.assertEqual(await ask(self.database), 1)
+        self.assertEqual(await ask(Patient(self.database)), 1)
+        self.assertFalse(any(each.called for each in self.asked))
+
+        self.unlock.callback(None)
+
+        self.assertEqual([await each for each in self.asked], [1] * 20)
+
+    async def test_a_question_that_nobody_waits_for_still_has_its_turn(self) -> None:
+        for each in self.asked:
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        more = Deferred.fromCoroutine(Patient(self.database, questions=True).transaction(_locked))
+
+        self.assertEqual(await ask(self.database), 1)
+
+        self.unlock.callback(None)
+        self.assertEqual(await more, 1)
+
+    async def _lock(self, cursor: Cursor) -> None:
+        await _locked(cursor)
+        self.locked.callback(None)
+        await self.unlock
 
 
 class NotStartingTests(TestCase):
@@ -138,6 +180,11 @@ def new_database(told: Told, clock: Any) -> Database:
         log=structlog.get_logger("test"),
         server=told,
     )
+
+
+async def _locked(cursor: Cursor) -> int:
+    await one(cursor, "SELECT pg_advisory_xact_lock(1)")
+    return 1
 
 
 def ask(database: Database | Patient) -> Deferred[int]:

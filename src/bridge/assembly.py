@@ -139,7 +139,7 @@ def assemble(
         log=structlog.get_logger("bridge.database"),
         server=part.server,
     )
-    asked = Patient(database)
+    asked = Patient(database, questions=True)
     metrics = Metrics(
         names=settings[options.METRICS_NAMES],
         user_label=settings[options.METRICS_USER_LABEL],
@@ -191,7 +191,7 @@ def assemble(
     )
     redaction = redaction_from(settings, partial(reactor.callFromThread, metrics.redacted))
     levels = LevelsInForce(level_rules(settings))
-    stored = StoredObjects(makers=makers_in(asked, part.stored))
+    stored = StoredObjects(makers=makers_in(Patient(database), part.stored))
     trusted = settings[options.TRUSTED_PROXIES]
     addresses = ClientAddresses(behind_proxy=settings[options.BEHIND_PROXY], trusted=trusted)
     memory = BodyMemory(limit_bytes=body_memory(settings, part.processes))

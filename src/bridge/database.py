@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.task import deferLater
 
-from bridge.deferreds import limited
+from bridge.deferreds import limited, shielded
 from bridge.domain.identity import Secret
 from bridge.store.connection import Cursor, Parameters
 from bridge.store.embedded.server import EmbeddedServer
@@ -21,9 +21,10 @@ from bridge.store.pool import Pool
 T = TypeVar("T")
 
 EMBEDDED = "embedded"
-_CONNECTIONS = 8
-# One writes, three follow, the rest answers management; one more listens.
-_FEW_CONNECTIONS = 3
+_CONNECTIONS, _FOR_QUESTIONS = 8, 4
+# One writes, three follow; one more listens. However many questions come, what was recorded is
+# stored, and tokens are followed.
+_FEW_CONNECTIONS, _FEW_FOR_QUESTIONS = 3, 2
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 15.0
 STARTING_SECONDS = 30.0
@@ -72,6 +73,9 @@ class Database:
         self._reactor = reactor
         self._log = log
         self._size = _CONNECTIONS if server is None else _FEW_CONNECTIONS
+        self._questions = DeferredSemaphore(
+            _FOR_QUESTIONS if server is None else _FEW_FOR_QUESTIONS
+        )
         self._server = server
         if server is None and self.embedded:
             self._server = EmbeddedServer(
@@ -164,6 +168,27 @@ class Database:
             work, read_only=read_only, statement_seconds=statement_seconds
         )
 
+    async def question(
+        self, work: Callable[[Cursor], Awaitable[T]], *, read_only: bool = False
+    ) -> T:
+        """Run `work` in one transaction, on one of the few connections that there are for this.
+
+        Raises:
+            StoreUnavailable: not started yet, the server is away, or others ask too much.
+            StoreError: the server refused a statement.
+        """
+        seconds = self._statement_seconds
+        await limited(self._questions.acquire(), seconds, self._reactor, _too_much)
+
+        async def turn() -> T:
+            try:
+                return await self.transaction(work, read_only=read_only)
+            finally:
+                self._questions.release()
+
+        # Somebody who asks no longer has the turn all the same: so has the connection.
+        return await shielded(Deferred.fromCoroutine(turn()))
+
     async def outside_transaction(
         self, sql: str, params: Parameters = None, *, statement_seconds: float = 0.0
     ) -> None:
@@ -224,24 +249,28 @@ class Patient:
     Clients are served before the database is there: at a start, and when a worker replaces another.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Ask `database`."""
+    def __init__(self, database: Database, *, questions: bool = False) -> None:
+        """Ask `database`.
+
+        Args:
+            database: when it has started.
+            questions: what is asked takes time, and may be asked by many: see Database.question.
+        """
         self._database = database
+        self._run = database.question if questions else database.transaction
 
     async def transaction(
-        self,
-        work: Callable[[Cursor], Awaitable[T]],
-        *,
-        read_only: bool = False,
-        statement_seconds: float | None = None,
+        self, work: Callable[[Cursor], Awaitable[T]], *, read_only: bool = False
     ) -> T:
         """Run `work` in one transaction; see Pool.
 
         Raises:
-            StoreUnavailable: the server is away, or not there STARTING_SECONDS after our start.
+            StoreUnavailable: not now, or not there STARTING_SECONDS after our start.
             StoreError: the server refused a statement.
         """
         await self._database.tried()
-        return await self._database.transaction(
-            work, read_only=read_only, statement_seconds=statement_seconds
-        )
+        return await self._run(work, read_only=read_only)
+
+
+def _too_much() -> Exception:
+    return StoreUnavailable("More is asked of the database than it can answer.")
