@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from bridge.store.sessions import follow
 from bridge.store.writes import write_batch
+from bridge.web.management_sessions import LONGEST_PROMPT
 from tests.store.journalled import ALICE, BOB, START, lines
 from tests.store.test_management import ManagementTestCase
 
@@ -190,6 +191,20 @@ class DetailTests(SessionsCase):
         ):  # fmt: skip
             status, found = await self.get(f"{API}/sessions/{path}", token)
             self.assertEqual((status, found["message"]), (404, "Session not found."), path)
+
+
+class LongPromptTests(SessionsCase):
+    async def test_a_list_has_the_beginning_of_a_long_prompt_and_one_all_of_it(
+        self,
+    ) -> None:
+        prompt = "x" * LONGEST_PROMPT + "yz"
+        await self.session("s", prompt=prompt)
+
+        _, listed = await self.get(f"{API}/sessions")
+        _, one = await self.get(f"{API}/sessions/s")
+
+        self.assertEqual(listed["sessions"][0]["last_prompt"], prompt[:-2])
+        self.assertEqual(one["last_prompt"], prompt)
 
 
 class ValueTests(SessionsCase):

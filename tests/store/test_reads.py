@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from bridge.domain.errors import InvalidRequest
 from bridge.domain.records import InterceptionStarted, Record
 from bridge.store.filters import Filter, parse
 from bridge.store.reads import list_interceptions, read_interception
@@ -41,13 +42,19 @@ class ReadsTestCase(StoreTestCase):
 
     async def listed(
         self, wanted: Filter | str = "", *, limit: int = 100, after_id: UUID | None = None,
-        visible_to: UUID | None = None, cutoff: datetime | None = None,
+        visible_to: UUID | None = None, cutoff: datetime | None = None, **options: Any,
     ) -> InterceptionList:  # fmt: skip
         """Return a page."""
         search = parse(wanted) if isinstance(wanted, str) else wanted
         return await self.pool.transaction(
             lambda cursor: list_interceptions(
-                cursor, search, limit=limit, after_id=after_id, visible_to=visible_to, cutoff=cutoff
+                cursor,
+                search,
+                limit=limit,
+                after_id=after_id,
+                visible_to=visible_to,
+                cutoff=cutoff,
+                **options,
             ),
             read_only=True,
         )
@@ -101,6 +108,25 @@ class Lists(ReadsTestCase):
 
         self.assertEqual(pages, [ids[:5], ids[5:10], ids[10:]])
         self.assertEqual((await self.listed(limit=1, after_id=ids[3])).count, 12)
+
+    async def test_more_texts_than_one_answer_has_room_for_are_asked_for_in_pieces(self) -> None:
+        prompt = "x" * 1000
+        ids = [await self.ended(START + timedelta(minutes=n), prompt=prompt) for n in range(4)][
+            ::-1
+        ]
+
+        with self.assertRaises(InvalidRequest) as caught:
+            await self.listed(most_bytes=2999)
+        first = await self.ids(limit=2, most_bytes=2999)
+        second = await self.ids(limit=2, after_id=first[-1], most_bytes=2999)
+
+        (problem,) = caught.exception.validations
+        self.assertEqual(problem.field, "limit")
+        self.assertTrue(problem.detail.startswith("must be at most 2:"), problem.detail)
+        self.assertEqual([*first, *second], ids)
+        # One alone is shown however much it has, and all where not all of their texts is.
+        self.assertEqual(await self.ids(limit=1, most_bytes=10), ids[:1])
+        self.assertEqual(await self.ids(longest=100, most_bytes=2999), ids)
 
     async def test_running_passed_through_and_startless_ones_are_in_no_ordinary_list(self) -> None:
         running = self.maker.started()

@@ -364,6 +364,20 @@ class Detail(SessionReadsTestCase):
         self.assertEqual(await page(before_id=ids[5], limit=3), ([2, 3, 4], True, False))
         self.assertEqual(await page(before_id=ids[2]), ([0, 1], False, False))
 
+    async def test_a_page_is_bounded_by_what_there_is_to_read(self) -> None:
+        prompt = "x" * 1000
+        ids = [await self.ended("s", START + number * MINUTE, prompt=prompt) for number in range(5)]
+
+        async def page(**options: Any) -> tuple[list[int], bool, bool]:
+            found = await self.there(most_bytes=3999, **options)
+            shown = [ids.index(each.id) for each in found.threads]
+            return shown, found.has_more, found.truncated
+
+        self.assertEqual(await page(), ([0, 1, 2], True, True))
+        self.assertEqual(await page(after_id=ids[2]), ([3, 4], False, False))
+        self.assertEqual(await page(before_id=ids[4]), ([1, 2, 3], True, True))
+        self.assertEqual(await page(longest=100), ([0, 1, 2, 3, 4], False, False))
+
     async def test_a_page_before_a_thread_is_bounded_too(self) -> None:
         ids = await self.threads_of(1, MAX_ACTIONS + 5, 1)
 

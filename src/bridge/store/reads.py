@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from bridge.domain.errors import InvalidRequest, Validation
 from bridge.domain.ids import day_of, least_id
 from bridge.store.connection import Cursor
 from bridge.store.filters import ENDED_WITHIN, RUNNING, Filter
@@ -30,6 +31,7 @@ from bridge.store.reads_json import (
     interception_columns,
     interception_from,
 )
+from bridge.store.reads_sizes import MOST_BYTES, room_for
 from bridge.store.reads_usage import count_summed_up, problems
 from bridge.store.rows import Row, many, maybe, one
 
@@ -100,6 +102,7 @@ async def list_interceptions(
     visible_to: UUID | None,
     cutoff: datetime | None,
     longest: int | None = None,
+    most_bytes: int = MOST_BYTES,
 ) -> InterceptionList:
     """Return the newest interceptions, and how many there are in all.
 
@@ -111,8 +114,10 @@ async def list_interceptions(
         visible_to: whose interceptions may be seen; None for everybody's.
         cutoff: older ones are not there any more; None for none.
         longest: characters that are given of each recorded text; None for all.
+        most_bytes: of all texts together, unless one interception alone has more.
 
     Raises:
+        InvalidRequest: the texts of so many are more than that.
         StoreUnavailable: not now, or the search takes too long.
     """
     where = await conditions_for(cursor, wanted, visible_to, cutoff)
@@ -130,11 +135,23 @@ async def list_interceptions(
         found += await many(cursor, sql, {**where.params, "limit": limit - len(found)})
         if len(found) >= limit:
             break
+    if longest is None:
+        _must_have_room(found, await room_for(cursor, found, most_bytes))
     return InterceptionList(
         count=min(count, MAX_COUNT),
         count_capped=count > MAX_COUNT,
         results=await with_details(cursor, found, longest),
     )
+
+
+def _must_have_room(rows: Sequence[Row], room: int) -> None:
+    """Refuse what cannot be answered at once: no list is shorter than it says."""
+    if room < len(rows):
+        detail = f"must be at most {room}: more texts than those are too large for one answer"
+        raise InvalidRequest(
+            "What is recorded of these is too large for one answer; ask for fewer, or export it.",
+            [Validation(field="limit", detail=detail)],
+        )
 
 
 async def read_interception(

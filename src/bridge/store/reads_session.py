@@ -16,7 +16,7 @@ from bridge.store.filters import Filter, InvalidFilter
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.reads import with_details
 from bridge.store.reads_agents import agent_tree, read_agents
-from bridge.store.reads_json import Interception, interception_columns
+from bridge.store.reads_json import Interception, interception_columns, interception_from
 from bridge.store.reads_outline import (
     Outline,
     day_inside,
@@ -26,6 +26,7 @@ from bridge.store.reads_outline import (
 )
 from bridge.store.reads_results import LOOKED_FOR, call_results
 from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
+from bridge.store.reads_sizes import MOST_BYTES, room_for
 from bridge.store.reads_thread import sums_by_type, thread_of
 from bridge.store.rows import many, maybe, none
 from bridge.store.sessions_json import SessionDetail
@@ -87,6 +88,7 @@ async def read_session(
     visible_to: UUID | None,
     cutoff: datetime | None,
     longest: int = ALL,
+    most_bytes: int = MOST_BYTES,
 ) -> SessionDetail | None:
     """Return a session with a page of its threads, oldest first; None when it is not there.
 
@@ -102,6 +104,8 @@ async def read_session(
         visible_to: whose sessions may be seen; None for everybody's.
         cutoff: what began before it is not there any more; None for none.
         longest: characters that are given of each recorded text.
+        most_bytes: of all texts together where they are given whole, unless one interception alone
+            has more.
 
     Raises:
         AmbiguousSession: several users have a session of this id.
@@ -148,7 +152,9 @@ async def read_session(
     params["edge"] = str(edge) if edge else None
     params["action"] = str(after_action_id) if after_action_id else None
     days = {"first": day_literal(found.first), "last": day_literal(found.last)}
-    actions, truncated = await _actions(cursor, params, page, days, found.shown, longest)
+    actions, truncated = await _actions(
+        cursor, params, page, days, found.shown, longest, most_bytes
+    )
     shown = [each for thread in actions.values() for each in thread]
     latest = max((day_of(each.id) for each in shown), default=last)
     results = await call_results(
@@ -289,6 +295,7 @@ async def _actions(
     days: dict[str, str],
     roots: Sequence[UUID],
     longest: int,
+    most_bytes: int,
 ) -> tuple[dict[UUID, list[Interception]], bool]:
     """Return the interceptions of threads from the edge on, and whether some had no room.
 
@@ -299,10 +306,13 @@ async def _actions(
         return by_root, False
     wanted = {**params, "roots": uuid_array(roots), "limit": MAX_ACTIONS + 1}
     sql = _ACTIONS.format(**days, direction="ASC" if page.ascending else "DESC")
-    found = await with_details(cursor, await many(cursor, sql, wanted), longest)
-    for each in found[:MAX_ACTIONS]:
+    rows = await many(cursor, sql, wanted)
+    room = min(
+        MAX_ACTIONS, await room_for(cursor, rows, most_bytes) if longest == ALL else len(rows)
+    )
+    for each in await with_details(cursor, rows[:room], longest):
         by_root[_root_of(each)].append(each)
-    over = {_root_of(each) for each in found[MAX_ACTIONS:]}
+    over = {_root_of(interception_from(row[1:])) for row in rows[room:]}
     if len(by_root) > 1:
         # Whoever goes on behind the last thread shown misses nothing of it.
         for root in over & by_root.keys():

@@ -56,7 +56,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime
     last_prompt: str | None
-    """The latest prompt; null when none was recorded."""
+    """The latest prompt, in lists of the API its first 20 000 characters; null when none was
+    recorded."""
     last_active_at: datetime
     """When that was, else the start; lists are in this order."""
     interceptions: int

@@ -17,6 +17,8 @@ from bridge.web.access import Access
 from bridge.web.endpoints import OFFSET, UUID_OR_NOTHING, Asked, Endpoint, Parameter, limit, wrong
 from bridge.web.management_interceptions import SEARCH, Transactions
 
+LONGEST_PROMPT = 20_000
+"""Characters of a session's last prompt in a list, which may have a thousand sessions."""
 _NOTHING = "Session not found."
 _LIST_PARAMETERS = (
     Parameter(
@@ -147,6 +149,7 @@ class SessionEndpoints:
                 after=after,
                 visible_to=asked.visible_to,
                 cutoff=self._cutoff(),
+                longest=LONGEST_PROMPT,
             ),
             read_only=True,
         )
