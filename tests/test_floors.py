@@ -14,6 +14,7 @@ LONGEST_MODULE = 400
 FLOORS = {
     **dict.fromkeys(("config", "assembly", "service", "lifecycle", "database", "status"), 7),
     **dict.fromkeys(("welcome", "cli", "demo", "upstreams", "reload", "reload_outcome"), 7),
+    "recording_changes": 7,
     **dict.fromkeys(("bedrock", "limits", "siem", "pages", "privacy", "keeping"), 7),
     **dict.fromkeys(("workers", "part", "storing", "scraping"), 7),
     **dict.fromkeys(("web", "retention"), 6),
@@ -26,6 +27,7 @@ FLOORS = {
         ("wire", "telemetry", "journal", "deferreds", "bodies", "periodic", "version"), 1
     ),
     **dict.fromkeys(("deadlines", "large_pages", "listening", "sending", "systemd"), 1),
+    "whole_file": 1,
     "domain": 0,
 }
 """First name below `bridge` → floor."""
@@ -45,6 +47,7 @@ CONFIGURATION_READERS = frozenset(
         "limits",
         "privacy",
         "keeping",
+        "recording_changes",
         "reload",
         "storing",
         "workers",

@@ -27,6 +27,7 @@ from bridge.large_pages import use_large_pages
 from bridge.listening import close_port, is_inherited
 from bridge.periodic import Periodic
 from bridge.recording.refusals import WINDOW_SECONDS
+from bridge.recording_changes import note_recording
 from bridge.reload import Reloaded, reload
 from bridge.store.errors import StoreError
 from bridge.store.identity import create_first
@@ -110,6 +111,14 @@ class Lifecycle:
         bridge = self._bridge
         if not bridge.part.is_worker:
             bridge.writer.start()
+            note_recording(
+                started=bridge.settings,
+                read=bridge.settings,
+                data_dir=bridge.data_dir,
+                append=bridge.journal.append,
+                now=bridge.reactor.seconds(),
+                source="start",
+            )
         start_upstreams(bridge.gateway.upstreams)
         # Whom the last run knew is served while the database is being started.
         bridge.directory.load_snapshot()

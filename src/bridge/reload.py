@@ -12,6 +12,7 @@ from bridge.config.settings import ProviderSettings, Settings
 from bridge.config.table import Option
 from bridge.deferreds import run_in_background
 from bridge.privacy import held_credentials, level_rules
+from bridge.recording_changes import note_recording
 from bridge.upstreams import build_upstreams, close_upstreams, start_upstreams
 
 _WITH_PROVIDERS: frozenset[Option[Any]] = frozenset(
@@ -79,6 +80,15 @@ def reload(bridge: Bridge, settings: Settings) -> Reloaded:
         rate_limit=settings[options.RATE_LIMIT],
         max_streams_per_user=settings[options.MAX_STREAMS_PER_USER],
     )
+    if not bridge.part.is_worker:
+        note_recording(
+            started=bridge.settings,
+            read=settings,
+            data_dir=bridge.data_dir,
+            append=bridge.journal.append,
+            now=bridge.reactor.seconds(),
+            source="reload",
+        )
     return Reloaded(
         providers=[each.provider.name for each in upstreams],
         waiting=_waiting(bridge, settings),

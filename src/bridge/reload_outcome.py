@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from bridge.whole_file import write_whole
+
 FILE = "reload.json"
-_MODE = 0o600
 
 
 class ReloadOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +30,7 @@ def write_outcome(data_dir: Path, outcome: ReloadOutcome) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path = data_dir / FILE
-    beside = path.with_name(f".{FILE}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    try:
-        os.write(descriptor, msgspec.json.encode(outcome))
-    finally:
-        os.close(descriptor)
-    beside.rename(path)
+    write_whole(data_dir / FILE, msgspec.json.encode(outcome))
 
 
 def read_outcome(data_dir: Path) -> ReloadOutcome | None:
