@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bridge.cli.audit import row_of
+from bridge.cli.audit import COLUMNS, LAYOUT, row_of
+from bridge.cli.tables import table_lines
 from bridge.domain.clock import utc
 from bridge.domain.ids import uuid7
 from bridge.store.audit import AuditEntry
@@ -53,6 +54,18 @@ class RowTests(CommandCase):
         )
 
         self.assertEqual((row[1], row[2], row[5]), ("refusal (7 times)", "", "401 bad token"))
+
+    def test_time_action_and_target_are_whole_on_every_terminal(self) -> None:
+        """What it was about goes to a second line, with the reason."""
+        target = "019ac0de-1234-7890-8abc-0123456789ab"
+        read = entry(action="content.read", target=target, detail={"users": ["ada", "bob"] * 20})
+
+        for width in (80, 100, 120):
+            text = "\n".join(table_lines(COLUMNS, [row_of(read)], width=width, layout=LAYOUT))
+
+            for whole in ("2026-09-21 14:13:20 UTC", "content.read", "command line", target):
+                self.assertIn(whole, text)
+            self.assertLessEqual(max(map(len, text.splitlines())), width)
 
     def test_a_limit_out_of_range_is_refused(self) -> None:
         """1 to 1000."""

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.cli.interceptions import row_of
+from bridge.cli.interceptions import COLUMNS, LAYOUT, row_of
+from bridge.cli.tables import table_lines
 from bridge.store.reads_json import Initiator, Interception, UserPrompt
 from tests.support.cases import BridgeTestCase
 
@@ -24,6 +25,37 @@ ASKED = Interception(
     duration_ms=1, bytes_in=1, bytes_out=1, response_sha256=None, client_sha256=None,
     partially_observed=False, redactions=0, content_blanked_at=None,
 )  # fmt: skip
+
+
+class TableTests(BridgeTestCase):
+    def test_time_status_and_id_are_whole_on_every_terminal(self) -> None:
+        """Half of an id shows nothing, and half of a state could be another."""
+        identifier = UUID("019ac0de-1234-7890-8abc-0123456789ab")
+        prompt = UserPrompt(
+            id=NOBODY,
+            interception_id=identifier,
+            provider_response_id="r",
+            prompt="word " * 100,
+            metadata={},
+            created_at=WHEN,
+        )
+        asked = msgspec.structs.replace(
+            ASKED,
+            id=identifier,
+            status="upstream_error",
+            client="Claude Code",
+            model="anthropic.claude-sonnet-4-5-20250929-v1:0",
+            user_prompts=(prompt,),
+        )
+
+        for width in (80, 100, 120, 200):
+            lines = table_lines(COLUMNS, [row_of(asked)], width=width, layout=LAYOUT)
+
+            text = "\n".join(lines)
+            for whole in ("2026-11-25 09:30:00 UTC", "upstream_error", str(identifier), "ada"):
+                self.assertIn(whole, text)
+            self.assertIn("word word", text)
+            self.assertLessEqual(max(map(len, lines)), width)
 
 
 class RowTests(BridgeTestCase):

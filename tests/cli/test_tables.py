@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cli.tables import table_lines
+from bridge.cli.tables import Layout, table_lines
 from tests.support.cases import BridgeTestCase
 
 
@@ -59,6 +59,50 @@ class TableTests(BridgeTestCase):
         lines = table_lines(("A",), [("日" * 10,)], width=8)
 
         self.assertEqual(lines[1], "日日日…")
+
+    def test_what_is_kept_is_never_cut(self) -> None:
+        """Others give way, and when they have nothing left the line is longer."""
+        rows = [("12345678", "x" * 50)]
+
+        some = table_lines(("ID", "TEXT"), rows, width=16, layout=Layout(kept=("ID",)))
+        none = table_lines(("ID", "TEXT"), rows, width=10, layout=Layout(kept=("ID", "TEXT")))
+
+        self.assertEqual(some[1], "12345678  xxxxx…")
+        self.assertEqual(none[1], "12345678  " + "x" * 50)
+
+    def test_columns_go_to_a_second_line_before_others_are_cut(self) -> None:
+        """Only where they find no room beside them."""
+        rows = [("completed", "x" * 50, "ada")]
+        layout = Layout(kept=("STATUS",), folded=("PROMPT",))
+        headings = ("STATUS", "PROMPT", "USER")
+
+        narrow = table_lines(headings, rows, width=20, layout=layout)
+        wide = table_lines(headings, rows, width=40, layout=layout)
+
+        self.assertEqual(
+            narrow, ["STATUS     USER", "  PROMPT", "completed  ada", "  " + "x" * 17 + "…"]
+        )
+        self.assertEqual(wide[1], "completed  " + "x" * 22 + "…  ada")
+
+    def test_the_least_important_columns_are_left_out_first(self) -> None:
+        """As few as will do."""
+        rows = [("1234567890", "12", "34")]
+        layout = Layout(kept=("ID", "A", "B"), dropped=("B", "A"))
+        headings = ("ID", "A", "B")
+
+        self.assertEqual(
+            [table_lines(headings, rows, width=each, layout=layout)[1] for each in (18, 17, 13)],
+            ["1234567890  12  34", "1234567890  12", "1234567890"],
+        )
+
+    def test_where_it_is_no_terminal_nothing_gives_way(self) -> None:
+        """A program reads it."""
+        rows = [("x" * 500, "y" * 500)]
+        layout = Layout(folded=("B",), dropped=("A",))
+
+        lines = table_lines(("A", "B"), rows, width=None, layout=layout)
+
+        self.assertEqual(lines[1], "x" * 500 + "  " + "y" * 500)
 
     @given(
         st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), max_size=5),

@@ -101,6 +101,21 @@ class AuditPageTests(PagesTestCase):
         self.assertIn("--data-urlencode user=alice", page)
         self.assertIn(f"from={at}:00+00:00", page)
 
+    async def test_holds_are_a_filter_of_their_own(self) -> None:
+        """Setting and releasing them is in the log like any other change."""
+        await self.here.write(
+            [
+                self.maker.audit(datetime.now(UTC), action="hold.create", target="a hold"),
+                self.maker.audit(datetime.now(UTC), action="hold.release", target="a hold"),
+            ]
+        )
+
+        found = [target for _, target in self.about(action="hold")]
+
+        self.assertEqual(found, ["a hold", "a hold"])
+        page = self.visitor("bob").get("/ui/audit").text
+        self.assertIn('<option value="hold">Holds set and released</option>', page)
+
     def test_what_cannot_be_asked_is_said(self) -> None:
         for path, field in (
             ("actor=%00", "actor"), ("user=%00", "user"), ("target=a%00", "target"),

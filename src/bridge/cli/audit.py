@@ -12,9 +12,12 @@ from bridge.cli.administration import shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.searching import moment_text
 from bridge.cli.session import Session, run_with_store
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.store.audit import DEFAULT_LIMIT, MAX_LIMIT, AuditEntry, newest_audit
 from bridge.store.filters import moment
+
+COLUMNS = ("TIME", "ACTION", "ACTOR", "TARGET", "SOURCE", "WHY")
+LAYOUT = Layout(kept=("TIME", "ACTION", "TARGET"), folded=("TARGET", "WHY"))
 
 
 @click.group()
@@ -90,9 +93,10 @@ def list_(
         click.echo(shown_json(found))
         return
     print_table(
-        ("TIME", "ACTION", "ACTOR", "TARGET", "SOURCE", "WHY"),
+        COLUMNS,
         [row_of(entry) for entry in found],
         empty="Nothing was audited.",
+        layout=LAYOUT,
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import Session, run_with_store
-from bridge.cli.tables import print_table
+from bridge.cli.tables import print_facts
 from bridge.config import options
 from bridge.config.kinds import show_database
 from bridge.store.migrations import SchemaStatus, migrate, schema_status
@@ -29,7 +29,7 @@ def status(configuration: Configuration, *, as_json: bool) -> None:
     if as_json:
         click.echo(_as_json(found, address))
     else:
-        print_table(("DATABASE", address), rows_of(found))
+        print_facts(("DATABASE", address), rows_of(found))
     if found.too_new or found.pending:
         raise click.exceptions.Exit(1)
 

@@ -17,7 +17,7 @@ from bridge.cli.administration import (
 )
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import Session, run_with_store
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.domain.clock import utc
 from bridge.domain.errors import BadRequest, NotFound
 from bridge.domain.ids import uuid7
@@ -82,6 +82,10 @@ def list_(configuration: Configuration, *, released_too: bool, as_json: bool) ->
             for each in found
         ],
         empty="Nothing is held.",
+        layout=Layout(
+            kept=("ID", "FROM", "TO", "SINCE", "RELEASED"),
+            folded=("SINCE", "BY", "RELEASED", "REASON"),
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from bridge.cli.administration import (
 from bridge.cli.searching import Search, searching, usage_error
 from bridge.cli.session import Session
 from bridge.cli.sources import Question, Source, reading
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_facts, print_table
 from bridge.domain.errors import NotFound
 from bridge.domain.interception import Traffic
 from bridge.store.connection import Cursor
@@ -34,10 +34,15 @@ from bridge.store.reads_results import read_detail
 from bridge.store.sessions_json import CallResult
 from bridge.telemetry.escape import printable
 
-_COLUMNS = (
+COLUMNS = (
     "STARTED", "USER", "CLIENT", "PROVIDER", "MODEL", "STATUS", "IN", "OUT", "TOOLS", "THOUGHTS",
-    "PROMPT OR PATH",
+    "ID", "PROMPT OR PATH",
 )  # fmt: skip
+LAYOUT = Layout(
+    kept=("STARTED", "STATUS", "IN", "OUT", "THOUGHTS", "ID"),
+    folded=("ID", "PROMPT OR PATH"),
+    dropped=("THOUGHTS", "TOOLS", "CLIENT", "PROVIDER", "IN", "OUT"),
+)
 
 
 @click.group()
@@ -72,7 +77,12 @@ def list_(
     if as_json:
         print_json(found)
         return
-    print_table(_COLUMNS, [row_of(each) for each in found.results], empty="Nothing was recorded.")
+    print_table(
+        COLUMNS,
+        [row_of(each) for each in found.results],
+        empty="Nothing was recorded.",
+        layout=LAYOUT,
+    )
 
 
 @command.command(
@@ -94,7 +104,7 @@ def show(source: Source, /, *, identifier: UUID, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_table(("INTERCEPTION", str(found.id)), facts_of(found))
+    print_facts(("INTERCEPTION", str(found.id)), facts_of(found))
     for heading, text in texts_of(found):
         click.echo(f"\n{printable(heading)}")
         for line in text.splitlines():
@@ -234,6 +244,7 @@ def row_of(interception: Interception) -> tuple[str, ...]:
         str(sum(each.output_tokens for each in usage)),
         " ".join(each.tool for each in interception.tool_usages),
         str(len(interception.model_thoughts) or ""),
+        str(interception.id),
         " ".join(prompts.split()),
     )
 

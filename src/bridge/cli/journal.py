@@ -12,7 +12,7 @@ import msgspec
 from bridge.cli.administration import changed, shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import JOURNAL_DIRECTORY, Session, run_with_store
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.config import options
 from bridge.config.settings import Settings
 from bridge.domain.clock import utc
@@ -89,6 +89,7 @@ def status(configuration: Configuration, *, as_json: bool) -> None:
             for each in state.journals
         ],
         empty=f"No journals in {state.path}.",
+        layout=Layout(kept=("SEGMENTS", "BYTES", "NOT STORED", "SINCE")),
     )
     click.echo(
         f"{state.bytes} of {state.max_bytes} bytes used, {state.unsent_bytes} not in the database, "
@@ -158,6 +159,11 @@ def list_(configuration: Configuration, *, as_json: bool) -> None:
             for path, each in found
         ],
         empty="Nothing is in quarantine.",
+        layout=Layout(
+            kept=("PUT ASIDE", "INTERCEPTION", "FILE"),
+            folded=("REASON", "FILE"),
+            dropped=("KIND",),
+        ),
     )
 
 

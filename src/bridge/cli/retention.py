@@ -10,7 +10,7 @@ import click
 from bridge.cli.administration import changed, ready_to_change, shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.session import Session, run_with_store
-from bridge.cli.tables import print_table
+from bridge.cli.tables import print_facts
 from bridge.config import options
 from bridge.domain.errors import NotFound
 from bridge.domain.units import format_duration
@@ -53,7 +53,7 @@ def status(configuration: Configuration, *, as_json: bool) -> None:
     if as_json:
         click.echo(shown_json(found))
     else:
-        print_table(("RETENTION", _shown_seconds(found.retention_seconds)), rows_of(found))
+        print_facts(("RETENTION", _shown_seconds(found.retention_seconds)), rows_of(found))
 
 
 @command.command()

@@ -16,16 +16,21 @@ from bridge.cli.administration import (
 from bridge.cli.searching import Search, searching
 from bridge.cli.session import Session as CommandSession
 from bridge.cli.sources import Question, Source, reading
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.cli.whole_session import AsJson, AsText, Shown, WholeSession, asked
 from bridge.store.connection import Cursor
 from bridge.store.reads_sessions import DEFAULT_LIMIT, MAX_LIMIT, After, list_sessions
 from bridge.store.sessions_json import Session, SessionList
 
-_COLUMNS = (
+COLUMNS = (
     "LAST ACTIVE", "USER", "CLIENT", "PROVIDERS", "MODELS", "REQUESTS", "THREADS", "IN", "OUT",
     "SESSION", "LAST PROMPT",
 )  # fmt: skip
+LAYOUT = Layout(
+    kept=("LAST ACTIVE", "REQUESTS", "THREADS", "IN", "OUT", "SESSION"),
+    folded=("SESSION", "LAST PROMPT"),
+    dropped=("THREADS", "PROVIDERS", "CLIENT", "IN", "OUT"),
+)
 
 
 @click.group()
@@ -78,7 +83,12 @@ def list_(
     if as_json:
         print_json(found)
         return
-    print_table(_COLUMNS, [row_of(each) for each in found.sessions], empty="No sessions.")
+    print_table(
+        COLUMNS,
+        [row_of(each) for each in found.sessions],
+        empty="No sessions.",
+        layout=LAYOUT,
+    )
 
 
 @command.command(

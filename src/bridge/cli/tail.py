@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event
@@ -22,7 +23,7 @@ from bridge.cli.session import Session, run_with_store
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import cut_to
 from bridge.store.errors import StoreUnavailable
-from bridge.store.filters import RUNNING, InvalidFilter, filter_from
+from bridge.store.filters import RUNNING, Filter, InvalidFilter, filter_from
 from bridge.store.reads import MAX_LIMIT
 from bridge.store.reads_json import Interception, InterceptionList
 from bridge.telemetry.escape import printable
@@ -31,6 +32,10 @@ POLL_SECONDS = 1.0
 SLACK = timedelta(seconds=60)
 """What ended at most so long before the newest is still looked for: journals come at their pace."""
 _INTERRUPTED = 130
+_MOMENT = timedelta(microseconds=1)
+"""What times are told apart by."""
+_BEFORE_ALL = UUID(int=0x7 << 76 | 0x2 << 62)
+"""An id with nothing after it: a page after it has a count and no content."""
 
 
 @click.command(
@@ -56,69 +61,120 @@ def command(source: Source, /, *, search: Search, since: str | None, as_json: bo
     """
     if search.filter.status == RUNNING:
         raise click.UsageError("Running requests cannot be followed, only ended ones.")
-    follower = Following(search, since=_moment(since) if since else None)
+    follower = Following(
+        search,
+        since=_moment(since) if since else None,
+        show=lambda found: _show(found, as_json=as_json),
+    )
     if source.remote is None:
-        run_with_store(
-            source.configuration.settings, lambda session: _direct(session, follower, as_json)
-        )
+        run_with_store(source.configuration.settings, lambda session: _direct(session, follower))
         return
     pause = Event()
     try:
         while True:
-            _ask(source, follower, as_json)
+            _ask(source, follower)
             pause.wait(POLL_SECONDS)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
-class Following:
-    """What has been shown, and what to ask for next."""
+Poll = Generator[Question[InterceptionList], InterceptionList, None]
+"""Questions, each of which wants to be sent its answer."""
 
-    def __init__(self, search: Search, *, since: datetime | None) -> None:
-        """Begin behind the newest, or with what ended since."""
-        self._search = search
-        self._floor = since
-        self._newest = since
-        self._begun = since is not None
-        self._seen: dict[UUID, datetime] = {}
+
+class Following:
+    """What has been shown, and what to ask for next.
+
+    Content that was shown is not asked for again, because whoever reads it is written down each
+    time: new is what ended after the newest that was shown. Records that are stored later than
+    such as ended after them are missing from a count, which shows nobody's content, and are looked
+    for by counting in ever smaller spans of time.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        *,
+        since: datetime | None,
+        show: Callable[[Sequence[Interception]], None],
+    ) -> None:
+        """Begin behind the newest, or with what ended since; `show` is given what is new."""
+        self._filter = search.filter
+        self._show = show
+        self._floor = since or search.filter.ended_after
+        self._newest = self._floor
+        self._begun = self._floor is not None
+        self._seen: dict[UUID, tuple[datetime, datetime]] = {}  # when it ended and began
         self.away = False
         self.worked = False
 
-    def question(self, after_id: UUID | None = None) -> Question[InterceptionList]:
-        """Return the next question, or that for the page after `after_id`."""
+    def poll(self) -> Poll:
+        """Look once for what is new, and show it."""
         if not self._begun:
-            return list_question(self._search, limit=1, after_id=None)
-        search = self._search
-        if self._newest is not None and self._floor is not None:
-            since = max(self._floor, self._newest - SLACK)
-            text = since.isoformat()
-            search = replace(
-                search,
-                filter=replace(search.filter, ended_after=since),
-                text=f'{search.text} ended_after:"{text}"' if search.text else "",
-                fields={} if search.text else {**search.fields, "ended_after": text},
-            )
-        return list_question(
-            search, limit=MAX_LIMIT, after_id=str(after_id) if after_id is not None else None
-        )
-
-    def new(self, found: InterceptionList) -> list[Interception]:
-        """Return what is to be shown of an answer, in the order in which it ended."""
-        ended = [(each.ended_at, each) for each in found.results if each.ended_at is not None]
-        if not self._begun:
+            self._take((yield self._question(self._filter)))
             self._begun = True
-            fresh = []
-        else:
-            fresh = [(at, each) for at, each in ended if each.id not in self._seen]
-        self._seen.update({each.id: at for at, each in ended})
-        newest = max((at for at, _ in ended), default=None)
-        if newest is not None:
+            return
+        ended = max((ended for ended, _ in self._seen.values()), default=None)
+        after = self._newest if ended is None else ended + _MOMENT
+        yield from self._read(replace(self._filter, ended_after=after))
+        if self._newest is None or self._floor is None:
+            return
+        since = max(self._floor, self._newest - SLACK)
+        shown = (began for ended, began in self._seen.values() if ended >= since)
+        yield from self._late(replace(self._filter, ended_after=since), sorted(shown))
+
+    def _read(self, wanted: Filter) -> Poll:
+        """Show what is wanted, page by page."""
+        after_id: UUID | None = None
+        while True:
+            found = yield self._question(wanted, limit=MAX_LIMIT, after_id=after_id)
+            self._take(found)
+            if len(found.results) < MAX_LIMIT:
+                return
+            after_id = found.results[-1].id
+
+    def _late(self, wanted: Filter, shown: Sequence[datetime]) -> Poll:
+        """Show what is wanted when more of it is there than begun at the times `shown`."""
+        found = yield self._question(wanted, after_id=_BEFORE_ALL)
+        if found.count <= len(shown) and not found.count_capped:
+            return
+        if not shown:
+            yield from self._read(wanted)
+            return
+        after, before = wanted.started_after, wanted.started_before
+        middle = shown[len(shown) // 2]
+        behind = middle + _MOMENT
+        if (after, before) == (middle, behind):
+            yield from self._read(wanted)  # what began with it cannot be told apart by time
+            return
+        if after is None or after < middle:
+            earlier = [each for each in shown if each < middle]
+            yield from self._late(replace(wanted, started_before=middle), earlier)
+        at_once = replace(wanted, started_after=middle, started_before=behind)
+        yield from self._late(at_once, [each for each in shown if each == middle])
+        if before is None or behind < before:
+            later = [each for each in shown if each > middle]
+            yield from self._late(replace(wanted, started_after=behind), later)
+
+    def _take(self, found: InterceptionList) -> None:
+        """Show what is new in an answer, in the order in which it ended."""
+        ended = [each for each in found.results if each.ended_at is not None]
+        fresh = [each for each in ended if each.id not in self._seen]
+        self._seen.update({each.id: (_ended(each), each.started_at) for each in fresh})
+        if ended:
+            newest = max(_ended(each) for each in ended)
             self._newest = newest if self._newest is None else max(self._newest, newest)
             self._floor = self._floor or newest
             oldest = self._newest - 2 * SLACK
-            self._seen = {one: at for one, at in self._seen.items() if at >= oldest}
-        fresh.sort(key=lambda pair: pair[0])
-        return [each for _, each in fresh]
+            self._seen = {one: at for one, at in self._seen.items() if at[0] >= oldest}
+        if self._begun:
+            self._show(sorted(fresh, key=_ended))
+
+    def _question(
+        self, wanted: Filter, *, limit: int = 1, after_id: UUID | None = None
+    ) -> Question[InterceptionList]:
+        search = Search(filter=wanted, fields=_fields(wanted), text="")
+        return list_question(search, limit=limit, after_id=str(after_id) if after_id else None)
 
     def goes_on(self, error: Exception) -> bool:
         """Say that it will be tried again; False when it never worked."""
@@ -165,41 +221,64 @@ def _show(found: Iterable[Interception], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _ask(source: Source, follower: Following, as_json: bool) -> None:
-    """Ask once over the API, page by page.
+def _ask(source: Source, follower: Following) -> None:
+    """Look once over the API.
 
     Raises:
         RemoteError: it cannot be answered, and trying again is no use.
     """
-    after: UUID | None = None
+    poll = follower.poll()
     try:
+        question = next(poll)
         while True:
-            found = source.ask(follower.question(after))
+            found = source.ask(question)
             follower.answered()
-            _show(follower.new(found), as_json=as_json)
-            if len(found.results) < MAX_LIMIT:
-                return
-            after = found.results[-1].id
+            question = poll.send(found)
+    except StopIteration:
+        return
     except RemoteError as error:
         if error.exit_code != AWAY_EXIT or not follower.goes_on(error):
             raise
 
 
-async def _direct(session: Session, follower: Following, as_json: bool) -> None:
+async def _direct(session: Session, follower: Following) -> None:
     while True:
-        after: UUID | None = None
+        poll = follower.poll()
         try:
-            while True:
-                found = await follower.question(after).direct(session)
+            question: Question[InterceptionList] | None = next(poll)
+            while question is not None:
+                found = await question.direct(session)
                 follower.answered()
-                _show(follower.new(found), as_json=as_json)
-                if len(found.results) < MAX_LIMIT:
-                    break
-                after = found.results[-1].id
+                question = _next(poll, found)
         except StoreUnavailable as error:
             if not follower.goes_on(error):
                 raise
         await deferLater(session.reactor, POLL_SECONDS)
+
+
+def _next(poll: Poll, found: InterceptionList) -> Question[InterceptionList] | None:
+    try:
+        return poll.send(found)
+    except StopIteration:
+        return None
+
+
+def _ended(each: Interception) -> datetime:
+    assert each.ended_at is not None  # noqa: S101 - only what has ended is asked for
+    return each.ended_at
+
+
+def _fields(wanted: Filter) -> dict[str, str]:
+    """Return a filter as the search language has it."""
+    fields = {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in ((each.name, getattr(wanted, each.name)) for each in fields_of(wanted))
+        if value is not None
+    }
+    for name in ("initiator_id", "initiator_name"):
+        if name in fields:
+            fields["initiator"] = fields.pop(name)
+    return fields
 
 
 def _moment(text: str) -> datetime:

@@ -11,7 +11,7 @@ from bridge.auth.token import ID_LENGTH, contains_token_shape, token_id
 from bridge.cli.administration import administration, examples, print_json, shown_time
 from bridge.cli.session import Session
 from bridge.cli.sources import Question, Source, reading
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.cli.user import revoking
 from bridge.config import options
 from bridge.config.settings import Settings
@@ -106,6 +106,9 @@ def list_(source: Source, /, *, username: str | None, ended_too: bool, as_json: 
             for each in found
         ],
         empty="No tokens.",
+        layout=Layout(
+            kept=("ID", "SCOPE", "STATE", "EXPIRES", "CREATED"), dropped=("CREATED", "NAME")
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from bridge.cli.administration import cutoff_of, examples, print_json
 from bridge.cli.searching import Search, searching, usage_error
 from bridge.cli.session import Session
 from bridge.cli.sources import Question, Source, reading
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.store.connection import Cursor
 from bridge.store.filters import InvalidFilter
 from bridge.store.reads_usage import (
@@ -30,6 +30,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _COLUMNS = (
     "REQUESTS", "ERRORS", "LEFT", "IN", "OUT", "CACHE READ", "CACHE WRITE", "P50 MS", "P95 MS",
 )  # fmt: skip
+_LAYOUT = Layout(kept=_COLUMNS, folded=("CACHE READ", "CACHE WRITE", "P50 MS", "P95 MS"))
 
 
 def _day(context: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
@@ -98,7 +99,7 @@ def command(
     rows = [(*names_of(each, dimensions), *sums_of(each)) for each in found.results]
     total = ("TOTAL", *[""] * (len(dimensions) - 1), *sums_of(found.total))
     headings = tuple(each.value.replace("_", " ").upper() for each in dimensions)
-    print_table((*(headings or ("",)), *_COLUMNS), [*rows, total])
+    print_table((*(headings or ("",)), *_COLUMNS), [*rows, total], layout=_LAYOUT)
     if found.truncated:
         click.echo("There are more groups; raise --limit.", err=True)
 

@@ -12,7 +12,7 @@ from bridge.cli.administration import administration, examples, print_json, show
 from bridge.cli.personal import erase, export
 from bridge.cli.session import Session
 from bridge.cli.sources import Question, Source, reading
-from bridge.cli.tables import print_table
+from bridge.cli.tables import Layout, print_table
 from bridge.domain.identity import Role
 from bridge.domain.tokens import ListedUser, listed_user
 from bridge.store.accounts import MAX_LIMIT, Revoked, UserList, list_users
@@ -72,6 +72,7 @@ def list_(source: Source, /, *, deleted_too: bool, as_json: bool) -> None:
             for user in found
         ],
         empty="No users.",
+        layout=Layout(kept=("STATE", "CREATED", "ID"), dropped=("CREATED",)),
     )
 
 

@@ -21,7 +21,7 @@ from bridge.cli.administration import (
 from bridge.cli.searching import usage_error
 from bridge.cli.session import Session as CommandSession
 from bridge.cli.sources import Question
-from bridge.cli.tables import print_table
+from bridge.cli.tables import print_facts
 from bridge.domain.errors import InvalidRequest, NotFound
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter, filter_from
@@ -136,7 +136,7 @@ class AsText:
     def piece(self, found: SessionDetail, *, cut: bool) -> None:
         """Print the threads, each under its heading."""
         if not self._begun:
-            print_table(("SESSION", found.id), _facts(found))
+            print_facts(("SESSION", found.id), _facts(found))
         self._begun = True
         for thread in found.threads:
             if thread.id != self._cut:

@@ -27,6 +27,7 @@ ACTIONS = (
     ("user", "Users changed"),
     ("page", "Signing in and out"),
     ("refusal", "Requests that were refused"),
+    ("hold", "Holds set and released"),
     ("retention", "Retention"),
     ("journal", "Journal"),
 )
