@@ -305,6 +305,29 @@ class ExportTests(ExportCase):
         self.assertEqual(await models(wanted=filter_from({"model": "a"})), ["a"])
         self.assertEqual(sorted(await models(cutoff=START - timedelta(days=1))), ["a", "b"])
 
+    async def models_as_time_goes_by(self, wanted: Filter) -> list[str]:
+        """Export six hours of requests while, after the first page, the older half is ended."""
+        for hours in range(6):
+            await self.write(*self.maker.whole(START - timedelta(hours=hours), model=f"{hours}"))
+        export = Export(wanted, format=Format.JSONL, visible_to=None, cutoff=None)
+        found = []
+        while page := await self.pool.transaction(
+            lambda cursor: export.next(cursor, rows=1), read_only=True
+        ):
+            found += [json.loads(line)["model"] for line in page.data.splitlines()]
+            export.cutoff = START - timedelta(hours=2, minutes=30)
+        return found
+
+    async def test_what_grows_too_old_between_two_pages_is_left_out(self) -> None:
+        found = await self.models_as_time_goes_by(Filter())
+
+        self.assertEqual(found, ["5", "2", "1", "0"])
+
+    async def test_what_grows_too_old_between_two_pages_of_a_search_is_left_out(self) -> None:
+        found = await self.models_as_time_goes_by(Filter(client="Claude Code"))
+
+        self.assertEqual(found, ["5", "2", "1", "0"])
+
     async def test_an_export_cut_anywhere_and_resumed_is_the_same(self) -> None:
         await self.write_many()
         for form in Format:

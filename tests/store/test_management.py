@@ -21,6 +21,7 @@ from bridge.web.addresses import ClientAddresses
 from bridge.web.arrivals import Arrival, Refusal, RequestHead
 from bridge.web.channel import SiteLimits
 from bridge.web.management import Management
+from bridge.web.management_interceptions import Transactions
 from bridge.web.root import MAX_MANAGEMENT_BODY_BYTES
 from bridge.web.site import BridgeSite
 from tests.store.followed import follow_everything
@@ -74,7 +75,7 @@ class ManagementTestCase(StoreTestCase):
         real: Any = reactor
         self.management = Management(
             directory=Tokens(),
-            pool=self.pool,
+            pool=self.transactions(),
             cutoff=lambda: self.cutoff,
             append=self._append,
             refusals=Refusals(append=self._append, clock=real),
@@ -106,6 +107,10 @@ class ManagementTestCase(StoreTestCase):
         await self.client.close()
         await self.port.stopListening()
         await super().tearDown()
+
+    def transactions(self) -> Transactions:
+        """Return where the API's statements run."""
+        return self.pool
 
     def _append(self, records: Any) -> None:
         if self.journal_full:

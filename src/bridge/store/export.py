@@ -104,11 +104,12 @@ class Export:
             visible_to: whose may be seen; None for everybody's.
             cutoff: older ones are not there any more; None for none.
         """
+        self.cutoff = cutoff
+        """May be moved on between two pages."""
         self._wanted = wanted
         self._format = format
         self._after = after_id or _BEGINNING
         self._visible_to = visible_to
-        self._cutoff = cutoff
         self._where: Conditions | None = None
         self._scalar = OLD_SCALAR
         self._days: list[date] = []
@@ -143,19 +144,19 @@ class Export:
         """
         where = self._where
         if where is None:
-            where = self._where = await conditions_for(
-                cursor, self._wanted, self._visible_to, self._cutoff
-            )
+            where = await conditions_for(cursor, self._wanted, self._visible_to, None)
             if where is None:
                 return None
+            self._where = where
             (version,) = await one(cursor, _VERSION)
             self._scalar = SCALAR if version >= SCALAR_VERSION else OLD_SCALAR
+        where = where.since(self.cutoff)
         if self._days:
             found = await self._found(cursor, where, rows)
             if found is not None:
                 return found
         # Others may have come meanwhile.
-        days = days_of(await stored_days(cursor), self._wanted, self._cutoff)
+        days = days_of(await stored_days(cursor), self._wanted, self.cutoff)
         first = day_of(self._after) if self._after != _BEGINNING else date.min
         self._days = [day for day in days if day >= first]
         return await self._found(cursor, where, rows)
@@ -170,7 +171,7 @@ class Export:
         where = Conditions()
         if self._dense and self._where is not None:
             these, params = RANGE, {"first": piece.ids[0], "last": piece.ids[-1]}
-            where = self._where
+            where = self._where.since(self.cutoff)
         sql = _LINES[self._format].format(
             day=day_literal(piece.day),
             these=these,

@@ -87,6 +87,13 @@ class Conditions:
         self.conditions.append(condition)
         self.params[name] = value
 
+    def since(self, cutoff: datetime | None) -> Conditions:
+        """Return these, and that nothing began before `cutoff`; None is no condition."""
+        both = Conditions([*self.conditions], {**self.params})
+        if cutoff is not None:
+            both.add("i.started_at >= %(cutoff)s", "cutoff", cutoff)
+        return both
+
     @property
     def sql(self) -> str:
         """All of them."""
@@ -231,9 +238,7 @@ def _visible(visible_to: UUID | None, cutoff: datetime | None) -> Conditions:
     where = Conditions()
     if visible_to is not None:
         where.add("i.initiator_id = %(visible_to)s::uuid", "visible_to", str(visible_to))
-    if cutoff is not None:
-        where.add("i.started_at >= %(cutoff)s", "cutoff", cutoff)
-    return where
+    return where.since(cutoff)
 
 
 def days_of(stored: Sequence[date], wanted: Filter, cutoff: datetime | None) -> list[date]:

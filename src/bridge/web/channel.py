@@ -327,6 +327,11 @@ class BridgeChannel(http.HTTPChannel):
         self.site.disconnected(self._address)
         super().connectionLost(reason)
 
+    def forceAbortClient(self) -> None:
+        """Abort; what is still written meanwhile, an answer's end for example, goes nowhere."""
+        self.send = _nowhere
+        super().forceAbortClient()
+
     def abort_later(self) -> None:
         """Close when what was written has gone; abort if the client does not take it."""
         if self._abortingCall is None:
@@ -355,6 +360,10 @@ class BridgeChannel(http.HTTPChannel):
         if self._discard_timer is not None and self._discard_timer.active():
             self._discard_timer.cancel()
         self.abort_later()
+
+
+def _nowhere(_: bytes) -> None:
+    """Send nothing."""
 
 
 def _expects(head: ReadHead) -> bool:
