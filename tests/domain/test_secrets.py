@@ -195,6 +195,21 @@ class JsonTests(BridgeTestCase):
             self.assertEqual(count, 1, text)
             self.assertIn("[redacted:", json.loads(shown)[next(iter(json.loads(shown)))])
 
+    def test_secret_that_begins_a_line_is_found(self) -> None:
+        """Directly behind an escape, whose letter is none of the word's."""
+        for before in "\b\f\n\r\t":
+            for said, secret in (
+                (_KEY, _KEY),
+                ("curl -u admin:hunter2 https://x", "hunter2"),
+                ("--password geheim1", "geheim1"),
+                ("Authorization: Basic dXNlcjpzM2NyZXQ=", "dXNlcjpzM2NyZXQ="),
+                (f"Bearer {X(30)}", X(30)),
+            ):
+                shown, count = known_secrets().redacted_json(json.dumps({"a": f"x{before}{said}"}))
+
+                self.assertEqual(count, 1, said)
+                self.assertNotIn(secret, shown)
+
     def test_private_key_in_a_string_goes_whole(self) -> None:
         """A file that a tool is to write keeps its name, not its key."""
         text = json.dumps({"path": "id_rsa", "content": f"{PEM}\n"})

@@ -25,8 +25,8 @@ ASSIGNMENT = (
 quote that opens the value, with what belongs to it; the last character is the value's first."""
 
 FLAG = (
-    rb"(?i)(?:^|[\s\"'`\[,])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")[\"']?(?:,\s?|[ =])[\"']?"
-    rb"([^\s\"'`\\]{4,512})"
+    rb"(?i)(?:^|[\s\x08\"'`\[,]|\\[bfnrt])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")"
+    rb"[\"']?(?:,\s?|[ =])[\"']?([^\s\"'`\\]{4,512})"
 )
 """A flag of a command line and its value; the first group is the name's last word."""
 

@@ -14,8 +14,10 @@ _ID = rb"[0-9A-Za-z_-]"
 _ALNUM = rb"[0-9A-Za-z]"
 _HEX = rb"[0-9a-f]"
 
-BOUNDARY = rb"(?:\b|\\[nrt]|%[0-9A-F]{2}|[=_:])"
+BOUNDARY = rb"(?:\b|\\[bfnrt]|%[0-9A-F]{2}|[=_:])"
 """What may stand before a secret: no letter or digit, or the end of an escape."""
+_BEGIN = rb"(?:\b|\\[bfnrt])"
+"""Where a word may begin: in JSON the first of a line stands directly behind the n of an escape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,17 +174,24 @@ PLACES: tuple[Place, ...] = (
     Place(label="azure-signature", pattern=rb"[?&]sig=([0-9A-Za-z%+/=]{40,})"),
     Place(
         label="authorization",
-        pattern=rb"(?i)\bauthorization[\"'\\]{0,3}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,3}"
+        pattern=rb"(?i)" + _BEGIN + rb"authorization[\"'\\]{0,3}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,3}"
         rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})",
     ),
     Place(
         label="authorization",
-        pattern=rb"(?i)\bbearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})",
+        pattern=rb"(?i)" + _BEGIN + rb"bearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})",
     ),
     Place(
         label="password",
-        pattern=rb"\bcurl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
+        pattern=_BEGIN + rb"curl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
         rb"([^\s\"']{3,})",
+    ),
+    Place(
+        label="password",
+        # The same as the words of a list: "curl", "-u", "user:password".
+        pattern=(
+            rb"\bcurlQ,[^\]]{0,400}Q(?:-u|--user)Q,\s{0,16}Q[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})"
+        ).replace(b"Q", rb"\\{0,3}[\"']"),
     ),
 )
 """Secrets that are known by their place; the first group of a pattern is replaced."""
