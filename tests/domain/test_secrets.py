@@ -9,15 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.secret_assignments import ASSIGNMENT, FLAG
+from bridge.domain.secret_patterns import LONGEST_PATTERN, ExtraPattern
 from bridge.domain.secret_shapes import PLACES, SHAPES
-from bridge.domain.secrets import (
-    LONGEST_PATTERN,
-    MOST_SPANS,
-    ExtraPattern,
-    Secrets,
-    _hinting,
-    known_secrets,
-)
+from bridge.domain.secrets import MOST_SPANS, Secrets, _hinting, known_secrets
 from tests.domain.secret_samples import NEGATIVES, PEM, POSITIVES, X
 from tests.support.cases import BridgeTestCase
 

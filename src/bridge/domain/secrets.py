@@ -10,9 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import re2
 
@@ -25,6 +23,7 @@ from bridge.domain.secret_assignments import (
     named,
     secret_value,
 )
+from bridge.domain.secret_patterns import ExtraPattern, compiled, options_of
 from bridge.domain.secret_shapes import (
     BOUNDARY,
     HINT_CHARACTERS,
@@ -33,6 +32,7 @@ from bridge.domain.secret_shapes import (
     PLACES,
     SHAPES,
 )
+from bridge.domain.secret_spans import Span, apart, occurrences, replaced
 
 MOST_SPANS = 10_000
 """With more secrets than this in it, what follows in a text is replaced as a whole."""
@@ -41,14 +41,8 @@ MOST_JUDGED = 10_000
 takes some 20 µs to be judged, and requests wait meanwhile."""
 MOST_STRINGS = 50_000
 """Of a JSON document that are looked at one by one; each takes some 5 µs."""
-MOST_PATTERNS = 50
-LONGEST_PATTERN = 500
-LONGEST_LABEL = 40
-SHORTEST_VALUE = 8
-"""Shorter credentials are not looked for by value: they might be any word."""
 
 _MEMORY_BYTES = 64 << 20
-_PATTERN_MEMORY_BYTES = 1 << 20
 _LONGEST_USUAL = 512
 """Characters of a text that is remembered to hold nothing."""
 _MOST_USUAL = 1000
@@ -58,24 +52,10 @@ _SHORT_BYTES = 1000
 _FOLDED = ("\N{KELVIN SIGN}".encode(), "\N{LATIN SMALL LETTER LONG S}".encode())
 """To RE2 they are a k and an s where case does not matter; to Python's `lower` they are not."""
 _RUN = re.compile(HINT_CHARACTERS + b"{%d}" % HINT_RUN)
-_LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 _PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
 _BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
 _HIDING = re.compile(rb"\\[u/]")
-
-Span = tuple[int, int, str]
-"""Begin, end, label."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtraPattern:
-    """A kind of secret that somebody configured."""
-
-    label: str
-    pattern: str
-    """In RE2's syntax; its first group, if it has one, is what is replaced."""
 
 
 class Secrets:
@@ -97,7 +77,7 @@ class Secrets:
             ValueError: one of `extra` cannot be used; the message says which and why.
         """
         self._counted = counted
-        options = _options(_MEMORY_BYTES)
+        options = options_of(_MEMORY_BYTES)
         alternatives = b"|".join(shape.pattern for shape in SHAPES)
         self._shapes = re2.compile(BOUNDARY + b"(" + alternatives + b")", options)
         self._each_shape = [(each.label, re2.compile(each.pattern, options)) for each in SHAPES]
@@ -157,7 +137,7 @@ class Secrets:
             return text, 0
         for kind, count in Counter(label for _, _, label in spans).items():
             self._counted(kind, count)
-        return _replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
+        return replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
 
     def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
         """Return JSON without the secrets in its strings, otherwise byte for byte as it was.
@@ -216,11 +196,11 @@ class Secrets:
                 # Of one kind they come in order, so nothing before is left out but what is
                 # found by the kinds that were not asked yet: all of it goes.
                 return [(0, len(data), "too-many-secrets")]
-        return _apart(found)
+        return apart(found)
 
     def _all(self, data: bytes, values: Iterable[str]) -> Iterator[Span]:
         for value in values:
-            yield from _occurrences(data, value.encode("utf-8", "surrogatepass"))
+            yield from occurrences(data, value.encode("utf-8", "surrogatepass"))
         yield from self._extras(data)
         if self._anything.search(data) is None:
             return
@@ -280,39 +260,6 @@ def known_secrets() -> Secrets:
     return Secrets()
 
 
-def compiled(extra: ExtraPattern) -> Any:
-    """Return an extra pattern, ready to be run.
-
-    Raises:
-        ValueError: it cannot be used; the message says why.
-    """
-    if not _LABEL.fullmatch(extra.label) or len(extra.label) > LONGEST_LABEL:
-        raise ValueError(
-            f"the name {extra.label[:LONGEST_LABEL]!r} must be lower-case letters and digits, in "
-            "words joined by single dashes"
-        )
-    if _ONE_BYTE.search(extra.pattern):
-        raise ValueError(f"{extra.label} has \\C in it, which would cut characters")
-    if len(extra.pattern) > LONGEST_PATTERN:
-        raise ValueError(f"{extra.label} is longer than {LONGEST_PATTERN} characters")
-    try:
-        pattern = re2.compile(extra.pattern.encode(), _options(_PATTERN_MEMORY_BYTES))
-    except re2.error as error:
-        reason = error.args[0] if error.args else b""
-        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{extra.label} is no regular expression of RE2: {said}") from None
-    if pattern.fullmatch(b""):
-        raise ValueError(f"{extra.label} also matches where there is nothing")
-    return pattern
-
-
-def _options(memory_bytes: int) -> Any:
-    options = re2.Options()
-    options.max_mem = memory_bytes
-    options.log_errors = False
-    return options
-
-
 def _meant(label: str, secret: bytes) -> bool:
     """Return whether what stands at a secret's place is one."""
     if label == "private-key":
@@ -332,38 +279,6 @@ def _label_of(word: bytes) -> str:
     if b"token" in lowered:
         return "token"
     return "key" if b"key" in lowered else "secret"
-
-
-def _occurrences(data: bytes, value: bytes) -> Iterator[Span]:
-    if len(value) < SHORTEST_VALUE:
-        return
-    begin = data.find(value)
-    while begin >= 0:
-        yield begin, begin + len(value), "provider-key"
-        begin = data.find(value, begin + len(value))
-
-
-def _apart(spans: list[Span]) -> list[Span]:
-    """Return `spans` in order; what overlaps is one, named as the first of it that was found."""
-    ordered = sorted((begin, end, n) for n, (begin, end, _) in enumerate(spans))
-    joined: list[tuple[int, int, int]] = []
-    for begin, end, n in ordered:
-        if joined and begin < joined[-1][1]:
-            first, last, other = joined[-1]
-            joined[-1] = (first, max(last, end), min(other, n))
-        else:
-            joined.append((begin, end, n))
-    return [(begin, end, spans[n][2]) for begin, end, n in joined]
-
-
-def _replaced(data: bytes, spans: Sequence[Span]) -> bytes:
-    pieces: list[bytes] = []
-    position = 0
-    for begin, end, label in spans:
-        pieces += (data[position:begin], b"[redacted:%s]" % label.encode("ascii"))
-        position = end
-    pieces.append(data[position:])
-    return b"".join(pieces)
 
 
 def _is_json(text: str) -> bool:
