@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,15 @@ def compiled(extra: ExtraPattern) -> Any:
     if pattern.fullmatch(b""):
         raise ValueError(f"{extra.label} also matches where there is nothing")
     return pattern
+
+
+def any_of(extra: Sequence[ExtraPattern]) -> Any:
+    """Return what finds something where one of `extra` does; None when they cannot be joined."""
+    try:
+        joined = "|".join(f"(?:{each.pattern})" for each in extra)
+        return re2.compile(joined.encode(), options_of(_PATTERN_MEMORY_BYTES * (len(extra) + 1)))
+    except re2.error:  # one that quotes to its end, or too large together
+        return None
 
 
 def options_of(memory_bytes: int) -> Any:

@@ -8,6 +8,7 @@ look for (read 2026-11-25). A pattern matches the secret alone; what must stand 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _ID = rb"[0-9A-Za-z_-]"
@@ -133,8 +134,15 @@ class Place:
     pattern: bytes
 
 
+_SCHEME = rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})"
+SCHEME = re.compile(rb"(?i)\s{0,3}" + _SCHEME)
+"""What a header with credentials says."""
+
 _PEM_NAME = rb"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_GAP = rb"(?:[\s\"'+,]|\\[nrt])"
+
+_PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
+_BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
 
 PLACES: tuple[Place, ...] = (
     Place(
@@ -174,8 +182,9 @@ PLACES: tuple[Place, ...] = (
     Place(label="azure-signature", pattern=rb"[?&]sig=([0-9A-Za-z%+/=]{40,})"),
     Place(
         label="authorization",
-        pattern=rb"(?i)" + _BEGIN + rb"authorization[\"'\\]{0,3}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,3}"
-        rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})",
+        pattern=rb"(?i)" + _BEGIN + rb"authorization[\"'\\]{0,3}\s{0,3}"
+        rb"(?:,?\s{0,24}[\"'\\]{0,4}value[\"'\\]{0,4}\s{0,3}[:=]|[:=,])\s{0,24}(?:\[\s{0,24})?[\"'\\]{0,3}"
+        + _SCHEME,
     ),
     Place(
         label="authorization",
@@ -190,11 +199,23 @@ PLACES: tuple[Place, ...] = (
         label="password",
         # The same as the words of a list: "curl", "-u", "user:password".
         pattern=(
-            rb"\bcurlQ,[^\]]{0,400}Q(?:-u|--user)Q,\s{0,16}Q[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})"
+            rb"\bcurlQ,[^\]]{0,400}Q(?:-u|--user)Q,\s{0,24}Q[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})"
         ).replace(b"Q", rb"\\{0,3}[\"']"),
     ),
 )
 """Secrets that are known by their place; the first group of a pattern is replaced."""
+
+
+def meant(label: str, secret: bytes) -> bool:
+    """Return whether what stands at a secret's place is one."""
+    if label == "private-key":
+        return _BASE64_LINE.search(secret) is not None
+    if label in ("url-password", "password", "authorization"):
+        return _PLACEHOLDER.match(secret) is None and (
+            label != "authorization" or any(48 <= each <= 57 for each in secret)
+        )
+    return True
+
 
 HINT_RUN = 15
 """Every secret has at least so many of these characters in a row (Slack's `xox` tokens have no

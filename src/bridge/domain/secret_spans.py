@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 SHORTEST_VALUE = 8
 """Shorter credentials are not looked for by value: they might be any word."""
 
+TOO_MANY = "too-many-secrets"
+"""What a text is replaced by, as a whole, when there is too much in it to be gone through."""
+
 Span = tuple[int, int, str]
 """Begin, end, label."""
 
