@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from bridge.config import recording
 from bridge.config.settings import Settings
 from bridge.domain.identity import Role
-from bridge.domain.secrets import ExtraPattern, Secrets
+from bridge.domain.secret_patterns import ExtraPattern
+from bridge.domain.secrets import Secrets
 from bridge.recording.levels import LevelRules
 from bridge.recording.recorder import Levels, strictest
 from bridge.recording.redaction import Redaction

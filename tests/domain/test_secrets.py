@@ -9,15 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.secret_assignments import ASSIGNMENT, FLAG
+from bridge.domain.secret_patterns import LONGEST_PATTERN, ExtraPattern
 from bridge.domain.secret_shapes import PLACES, SHAPES
-from bridge.domain.secrets import (
-    LONGEST_PATTERN,
-    MOST_SPANS,
-    ExtraPattern,
-    Secrets,
-    _hinting,
-    known_secrets,
-)
+from bridge.domain.secrets import MOST_SPANS, Secrets, _hinting, known_secrets
 from tests.domain.secret_samples import NEGATIVES, PEM, POSITIVES, X
 from tests.support.cases import BridgeTestCase
 
@@ -194,6 +188,21 @@ class JsonTests(BridgeTestCase):
 
             self.assertEqual(count, 1, text)
             self.assertIn("[redacted:", json.loads(shown)[next(iter(json.loads(shown)))])
+
+    def test_secret_that_begins_a_line_is_found(self) -> None:
+        """Directly behind an escape, whose letter is none of the word's."""
+        for before in "\b\f\n\r\t":
+            for said, secret in (
+                (_KEY, _KEY),
+                ("curl -u admin:hunter2 https://x", "hunter2"),
+                ("--password geheim1", "geheim1"),
+                ("Authorization: Basic dXNlcjpzM2NyZXQ=", "dXNlcjpzM2NyZXQ="),
+                (f"Bearer {X(30)}", X(30)),
+            ):
+                shown, count = known_secrets().redacted_json(json.dumps({"a": f"x{before}{said}"}))
+
+                self.assertEqual(count, 1, said)
+                self.assertNotIn(secret, shown)
 
     def test_private_key_in_a_string_goes_whole(self) -> None:
         """A file that a tool is to write keeps its name, not its key."""

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from bridge.domain.identity import Secret, hint
-from bridge.domain.secrets import MOST_PATTERNS, ExtraPattern, compiled
+from bridge.domain.secret_patterns import MOST_PATTERNS, ExtraPattern, compiled
 from bridge.domain.units import format_duration, format_size, parse_duration, parse_size
 from bridge.upstream.proxy import Proxy
 

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.config.kinds import BOOLEAN, choice, duration, secret_patterns
 from bridge.config.table import Option
 from bridge.domain.identity import Role
-from bridge.domain.secrets import ExtraPattern
+from bridge.domain.secret_patterns import ExtraPattern
 
 LEVEL = choice("full", "off")
 """Whether a content is recorded."""

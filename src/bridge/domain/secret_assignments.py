@@ -17,18 +17,35 @@ _WORDS = (
 )
 _SUFFIX = rb"(?:[_-]?(?:base|prod|production|dev|test|staging|live|value|default|[0-9]{1,3}))?"
 
+_VALUE = rb",?\s{0,24}[\"'\\]{0,4}(?:parameter)?value[\"'\\]{0,4}\s{0,3}[:=]\s{0,3}"
+# As in `"name": "DB_PASSWORD", "value": "…"`, or the same in YAML.
+
 ASSIGNMENT = (
     rb"(?i)(" + _WORDS + rb")" + _SUFFIX + rb"[\"'`\\\])]{0,4}"
-    rb"(\s{0,3}(?::=|=>|==|[:=])\s{0,3}|[\"'`],\s{0,3})([fbru]{0,2}\\{0,3}[\"'`]|)[^\s\"'`]"
+    rb"("
+    + _VALUE
+    + rb"|\s{0,3}(?::=|=>|==|[:=])\s{0,3}|[\"'`],\s{0,3})([fbru]{0,2}\\{0,3}[\"'`]|)[^\s\"'`]"
 )
 """In RE2's syntax. Groups: the name's last word, what stands between it and the value, and the
 quote that opens the value, with what belongs to it; the last character is the value's first."""
 
 FLAG = (
-    rb"(?i)(?:^|[\s\"'`\[,])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")[\"']?(?:,\s?|[ =])[\"']?"
-    rb"([^\s\"'`\\]{4,512})"
+    rb"(?i)(?:^|[\s\x08\"'`\[,]|\\[bfnrt])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")"
+    rb"[\"']?(?:,\s{0,24}|[ =])[\"']?([^\s\"'`\\]{4,512})"
 )
 """A flag of a command line and its value; the first group is the name's last word."""
+
+FLAG_NAME = rb"(?i)--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")"
+"""Such a flag alone, as it stands in a list of arguments."""
+
+FLAG_IN_LIST = FLAG_NAME + rb"[\"'],\s{0,24}[\"']"
+"""It and the beginning of its value, whatever that is."""
+
+NAMING = (
+    rb"(?i)(?:name|key|header|variable)[\"'\\]{1,4}\s{0,3}:\s{0,24}[\"'\\]{1,4}[0-9A-Za-z_. -]*"
+    rb"(?:(?:" + _WORDS + rb")" + _SUFFIX + rb"|authorization)[\"'\\]"
+)
+"""A member of a JSON object that says that another is a secret, wherever that stands."""
 
 NAME = rb"(?i)(?:^|.*[^A-Za-z]|.*[a-z0-9])(" + _WORDS + rb")" + _SUFFIX + rb"$"
 """A whole name, such as the key of a JSON object, that is a secret's; in RE2's syntax."""
@@ -151,6 +168,16 @@ def _letters_are_secret(value: bytes, *, password: bool, quoted: bool, tight: bo
         mixed = value != lowered and value != value.upper() and not _TITLE.fullmatch(value)
         return len(value) >= 20 and mixed and entropy(value) >= 3.5
     return (quoted or tight) and len(value) >= 5 and not _TITLE.fullmatch(value)
+
+
+def label_of(word: bytes) -> str:
+    """Return the label for what a name that ends in `word` stands for."""
+    lowered = word.lower()
+    if b"pass" in lowered or b"pwd" in lowered:
+        return "password"
+    if b"token" in lowered:
+        return "token"
+    return "key" if b"key" in lowered else "secret"
 
 
 def entropy(value: bytes) -> float:

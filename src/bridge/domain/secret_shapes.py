@@ -8,14 +8,17 @@ look for (read 2026-11-25). A pattern matches the secret alone; what must stand 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _ID = rb"[0-9A-Za-z_-]"
 _ALNUM = rb"[0-9A-Za-z]"
 _HEX = rb"[0-9a-f]"
 
-BOUNDARY = rb"(?:\b|\\[nrt]|%[0-9A-F]{2}|[=_:])"
+BOUNDARY = rb"(?:\b|\\[bfnrt]|%[0-9A-F]{2}|[=_:])"
 """What may stand before a secret: no letter or digit, or the end of an escape."""
+_BEGIN = rb"(?:\b|\\[bfnrt])"
+"""Where a word may begin: in JSON the first of a line stands directly behind the n of an escape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +134,15 @@ class Place:
     pattern: bytes
 
 
+_SCHEME = rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})"
+SCHEME = re.compile(rb"(?i)\s{0,3}" + _SCHEME)
+"""What a header with credentials says."""
+
 _PEM_NAME = rb"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_GAP = rb"(?:[\s\"'+,]|\\[nrt])"
+
+_PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
+_BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
 
 PLACES: tuple[Place, ...] = (
     Place(
@@ -172,20 +182,40 @@ PLACES: tuple[Place, ...] = (
     Place(label="azure-signature", pattern=rb"[?&]sig=([0-9A-Za-z%+/=]{40,})"),
     Place(
         label="authorization",
-        pattern=rb"(?i)\bauthorization[\"'\\]{0,3}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,3}"
-        rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})",
+        pattern=rb"(?i)" + _BEGIN + rb"authorization[\"'\\]{0,3}\s{0,3}"
+        rb"(?:,?\s{0,24}[\"'\\]{0,4}value[\"'\\]{0,4}\s{0,3}[:=]|[:=,])\s{0,24}(?:\[\s{0,24})?[\"'\\]{0,3}"
+        + _SCHEME,
     ),
     Place(
         label="authorization",
-        pattern=rb"(?i)\bbearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})",
+        pattern=rb"(?i)" + _BEGIN + rb"bearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})",
     ),
     Place(
         label="password",
-        pattern=rb"\bcurl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
+        pattern=_BEGIN + rb"curl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
         rb"([^\s\"']{3,})",
+    ),
+    Place(
+        label="password",
+        # The same as the words of a list: "curl", "-u", "user:password".
+        pattern=(
+            rb"\bcurlQ,[^\]]{0,400}Q(?:-u|--user)Q,\s{0,24}Q[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})"
+        ).replace(b"Q", rb"\\{0,3}[\"']"),
     ),
 )
 """Secrets that are known by their place; the first group of a pattern is replaced."""
+
+
+def meant(label: str, secret: bytes) -> bool:
+    """Return whether what stands at a secret's place is one."""
+    if label == "private-key":
+        return _BASE64_LINE.search(secret) is not None
+    if label in ("url-password", "password", "authorization"):
+        return _PLACEHOLDER.match(secret) is None and (
+            label != "authorization" or any(48 <= each <= 57 for each in secret)
+        )
+    return True
+
 
 HINT_RUN = 15
 """Every secret has at least so many of these characters in a row (Slack's `xox` tokens have no

@@ -6,25 +6,23 @@ a secret says what it was: `[redacted:github-token]`.
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import re2
 
 from bridge.domain.secret_assignments import (
     ASSIGNMENT,
-    BEFORE_CHARACTERS,
     FLAG,
-    NAME,
+    FLAG_IN_LIST,
+    NAMING,
     assigned_until,
-    named,
+    label_of,
     secret_value,
 )
+from bridge.domain.secret_documents import Documents, is_json
+from bridge.domain.secret_patterns import ExtraPattern, any_of, compiled, options_of
 from bridge.domain.secret_shapes import (
     BOUNDARY,
     HINT_CHARACTERS,
@@ -32,23 +30,19 @@ from bridge.domain.secret_shapes import (
     HINT_WORDS,
     PLACES,
     SHAPES,
+    meant,
 )
+from bridge.domain.secret_spans import TOO_MANY, Span, apart, occurrences, replaced
+from bridge.domain.secret_work import MOST_JUDGED, Work
 
 MOST_SPANS = 10_000
 """With more secrets than this in it, what follows in a text is replaced as a whole."""
-MOST_JUDGED = 10_000
-"""With more assignments than this to names of secrets in it, a text is replaced as a whole: each
-takes some 20 µs to be judged, and requests wait meanwhile."""
-MOST_STRINGS = 50_000
-"""Of a JSON document that are looked at one by one; each takes some 5 µs."""
-MOST_PATTERNS = 50
-LONGEST_PATTERN = 500
-LONGEST_LABEL = 40
-SHORTEST_VALUE = 8
-"""Shorter credentials are not looked for by value: they might be any word."""
+MOST_ASSIGNMENTS = 10_000
+"""With more assignments to names of secrets in it, a text is replaced as a whole, too."""
 
+_PIECES_FOR_A_TEXT = 3
+"""In the time in which so many are judged a short text is gone through for all kinds."""
 _MEMORY_BYTES = 64 << 20
-_PATTERN_MEMORY_BYTES = 1 << 20
 _LONGEST_USUAL = 512
 """Characters of a text that is remembered to hold nothing."""
 _MOST_USUAL = 1000
@@ -58,24 +52,7 @@ _SHORT_BYTES = 1000
 _FOLDED = ("\N{KELVIN SIGN}".encode(), "\N{LATIN SMALL LETTER LONG S}".encode())
 """To RE2 they are a k and an s where case does not matter; to Python's `lower` they are not."""
 _RUN = re.compile(HINT_CHARACTERS + b"{%d}" % HINT_RUN)
-_LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-_PLACEHOLDER = re.compile(rb"[$%{<]|\*{3}|\.{3}|\[redacted:|(?i:x{3,}|pass(?:word)?|pw|secret)$")
-_BASE64_LINE = re.compile(rb"[0-9A-Za-z+/=]{40}")
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
 _HIDING = re.compile(rb"\\[u/]")
-
-Span = tuple[int, int, str]
-"""Begin, end, label."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtraPattern:
-    """A kind of secret that somebody configured."""
-
-    label: str
-    pattern: str
-    """In RE2's syntax; its first group, if it has one, is what is replaced."""
 
 
 class Secrets:
@@ -97,21 +74,22 @@ class Secrets:
             ValueError: one of `extra` cannot be used; the message says which and why.
         """
         self._counted = counted
-        options = _options(_MEMORY_BYTES)
+        options = options_of(_MEMORY_BYTES)
         alternatives = b"|".join(shape.pattern for shape in SHAPES)
         self._shapes = re2.compile(BOUNDARY + b"(" + alternatives + b")", options)
         self._each_shape = [(each.label, re2.compile(each.pattern, options)) for each in SHAPES]
         self._places = [(each.label, re2.compile(each.pattern, options)) for each in PLACES]
         self._assignment = re2.compile(ASSIGNMENT, options)
-        known = (BOUNDARY + b"(?:" + alternatives + b")", ASSIGNMENT, FLAG)
+        known = (BOUNDARY + b"(?:" + alternatives + b")", ASSIGNMENT, FLAG, FLAG_IN_LIST, NAMING)
         everything = (*known, *(each.pattern for each in PLACES))
         self._anything = re2.compile(b"|".join(b"(?:%s)" % each for each in everything), options)
         """One look that most texts need no second after."""
         self._clean: set[str] = set()
         """Usual texts in which there is nothing."""
         self._flag = re2.compile(FLAG, options)
-        self._name = re2.compile(NAME, options)
         self._extra = [(each.label, compiled(each)) for each in extra]
+        self._any_extra = any_of(extra)
+        self._documents = Documents(look=self._may_hold, redact=self.redacted)
 
     def may_be_in(
         self, texts: Sequence[str], values: Iterable[str] = (), *, usual: Sequence[str] = ()
@@ -144,26 +122,40 @@ class Secrets:
         self._clean.update(each for each in new if len(each) <= _LONGEST_USUAL)
         return False
 
-    def redacted(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
+    def redacted(
+        self, text: str, values: Iterable[str] = (), work: Work | None = None
+    ) -> tuple[str, int]:
         """Return `text` without the secrets in it, and how many there were.
 
         Args:
             text: anything.
             values: credentials to be looked for as they are.
+            work: what may be judged of all that belongs together; whoever gives it calls `tell`.
+
+        Raises:
+            Laborious: it is more than `work` allows, and that gives up.
         """
+        if work is None:
+            work = Work()
+            result = self.redacted(text, values, work)
+            self.tell(work)
+            return result
         data = text.encode("utf-8", "surrogatepass")
-        spans = self._spans(data, values)
+        spans = self._spans(data, values, work)
         if not spans:
             return text, 0
-        for kind, count in Counter(label for _, _, label in spans).items():
-            self._counted(kind, count)
-        return _replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
+        for _, _, label in spans:
+            work.note(label)
+        return replaced(data, spans).decode("utf-8", "surrogatepass"), len(spans)
 
-    def redacted_json(self, text: str, values: Iterable[str] = ()) -> tuple[str, int]:
+    def redacted_json(
+        self, text: str, values: Iterable[str] = (), work: Work | None = None
+    ) -> tuple[str, int]:
         """Return JSON without the secrets in its strings, otherwise byte for byte as it was.
 
-        What is JSON stays JSON. What is none (it was cut, or never was), or has more than
-        MOST_STRINGS strings, is taken as plain text.
+        What is JSON stays JSON; what is none (it was cut, or never was) is taken as plain text.
+        What may hold a secret and has too many strings to be gone through is replaced as a whole.
+        Arguments and errors are those of `redacted`.
         """
         data = text.encode("utf-8", "surrogatepass")
         values = tuple(values)
@@ -171,71 +163,70 @@ class Secrets:
         hidden = _HIDING.search(data) is not None or any(value in text for value in values)
         if not hidden and not self._extra and not self._anything.search(data):
             return text, 0
-        if data.count(b'"') > 2 * MOST_STRINGS or not _is_json(text):
-            return self.redacted(text, values)
-        pieces: list[bytes] = []
-        begin = count = 0
-        name = b""
-        for match in _STRING.finditer(data):
-            literal = data[match.start() : match.end() - len(match.group(1) or b"")]
-            said = json.loads(literal)
-            kept, found = self._string(said, name, values)
-            name = said.encode("utf-8", "surrogatepass") if match.group(1) else b""
-            if found:
-                count += found
-                pieces.append(data[begin : match.start()])
-                pieces.append(json.dumps(kept).encode("ascii"))
-                begin = match.start() + len(literal)
-        if not count:
-            return text, 0
-        pieces.append(data[begin:])
-        return b"".join(pieces).decode("utf-8", "surrogatepass"), count
+        if not is_json(data):
+            return self.redacted(text, values, work)
+        told = work is None
+        work = work or Work()
+        kept, count = self._documents.redacted(data, values, work)
+        if told:
+            self.tell(work)
+        return (kept.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
 
-    def _string(self, said: str, name: bytes, values: Sequence[str]) -> tuple[str, int]:
-        """Return a string of a JSON document, whose name in an object is `name`, redacted."""
-        kept, found = self.redacted(said, values)
-        if found or not name:
-            return kept, found
-        match = self._name.search(name)
-        value = said.encode("utf-8", "surrogatepass")
-        if match is not None and not any(each.isspace() for each in said):
-            word = match.group(1)
-            before = name[: match.start(1)][-BEFORE_CHARACTERS:]
-            if named(before, word) and secret_value(word, value, quoted=True):
-                kind = _label_of(word)
-                self._counted(kind, 1)
-                return f"[redacted:{kind}]", 1
-        return said, 0
+    def tell(self, work: Work) -> None:
+        """Count what was found in the course of `work`."""
+        for kind, count in work.found.items():
+            self._counted(kind, count)
+        work.found.clear()
 
-    def _spans(self, data: bytes, values: Iterable[str]) -> list[Span]:
+    def _may_hold(self, texts: Sequence[str], values: Sequence[str]) -> bool:
+        """Return whether one of some strings may hold a secret, configured kinds included."""
+        if self._extra:
+            if self._any_extra is None:
+                return True
+            for text in texts:
+                if self._any_extra.search(text.encode("utf-8", "surrogatepass")) is not None:
+                    return True
+        together = "\n".join(texts)
+        if any(value in together for value in values):
+            return True
+        data = together.encode("utf-8", "surrogatepass")
+        return _hinting(data) and self._anything.search(data) is not None
+
+    def _spans(self, data: bytes, values: Iterable[str], work: Work) -> list[Span]:
         """Return what is to be replaced, in order and without overlaps."""
         found: list[Span] = []
-        for begin, end, label in self._all(data, values):
-            found.append((begin, end, label))
-            if len(found) > MOST_SPANS:
+        for span in self._all(data, values, work):
+            found.append(span)
+            if len(found) > MOST_SPANS or span[2] == TOO_MANY:
                 # Of one kind they come in order, so nothing before is left out but what is
                 # found by the kinds that were not asked yet: all of it goes.
-                return [(0, len(data), "too-many-secrets")]
-        return _apart(found)
+                return [(0, len(data), TOO_MANY)]
+        return apart(found)
 
-    def _all(self, data: bytes, values: Iterable[str]) -> Iterator[Span]:
+    def _all(self, data: bytes, values: Iterable[str], work: Work) -> Iterator[Span]:
+        """Yield what is found; as the last all of it, as TOO_MANY, beyond what `work` allows."""
         for value in values:
-            yield from _occurrences(data, value.encode("utf-8", "surrogatepass"))
+            yield from occurrences(data, value.encode("utf-8", "surrogatepass"))
         yield from self._extras(data)
         if self._anything.search(data) is None:
             return
-        for label, pattern in self._places:
-            for match in pattern.finditer(data):
-                begin, end = match.span(1)
-                if _meant(label, data[begin:end]):
-                    yield begin, end, label
-        for match in self._shapes.finditer(data):
-            begin, end = match.span(1)
-            if (kind := self._label(data[begin:end])) is not None:
-                yield begin, end, kind
-        yield from self._assignments(data)
+        if not work.allows(_PIECES_FOR_A_TEXT):
+            yield 0, len(data), TOO_MANY
+            return
+        for looked in (self._placed, self._shaped, self._assigned, self._flagged):
+            most = MOST_JUDGED if looked in (self._placed, self._shaped) else MOST_ASSIGNMENTS
+            for judged, span in enumerate(looked(data)):
+                if judged >= most or not work.allows():
+                    yield 0, len(data), TOO_MANY
+                    return
+                if span is not None:
+                    yield span
 
     def _extras(self, data: bytes) -> Iterator[Span]:
+        if not self._extra or (
+            self._any_extra is not None and self._any_extra.search(data) is None
+        ):
+            return
         for label, pattern in self._extra:
             group = 1 if pattern.groups else 0
             for match in pattern.finditer(data):
@@ -243,26 +234,33 @@ class Secrets:
                 if begin < end:
                     yield begin, end, label
 
-    def _assignments(self, data: bytes) -> Iterator[Span]:
-        position = judged = 0
+    def _placed(self, data: bytes) -> Iterator[Span | None]:
+        """Yield secrets that are known by their place; None for each that was judged to be none."""
+        for label, pattern in self._places:
+            for match in pattern.finditer(data):
+                begin, end = match.span(1)
+                yield (begin, end, label) if meant(label, data[begin:end]) else None
+
+    def _shaped(self, data: bytes) -> Iterator[Span | None]:
+        for match in self._shapes.finditer(data):
+            begin, end = match.span(1)
+            kind = self._label(data[begin:end])
+            yield (begin, end, kind) if kind is not None else None
+
+    def _assigned(self, data: bytes) -> Iterator[Span | None]:
+        position = 0
         while (match := self._assignment.search(data, position)) is not None:
-            judged += 1
-            if judged > MOST_JUDGED:
-                yield 0, len(data), "too-many-assignments"
-                return
             word, begin = match.span(1), match.end(3)
             end = assigned_until(data, word, data[slice(*match.span(3))], begin)
-            if end:
-                yield begin, end, _label_of(data[slice(*word)])
+            yield (begin, end, label_of(data[slice(*word)])) if end else None
             # What follows a name may be a name itself.
             position = end or begin
-        for judged, match in enumerate(self._flag.finditer(data)):
-            if judged > MOST_JUDGED:
-                yield 0, len(data), "too-many-assignments"
-                return
+
+    def _flagged(self, data: bytes) -> Iterator[Span | None]:
+        for match in self._flag.finditer(data):
             (begin, end), name = match.span(2), data[slice(*match.span(1))]
-            if secret_value(name, data[begin:end], quoted=False, tight=True):
-                yield begin, end, _label_of(name)
+            secret = secret_value(name, data[begin:end], quoted=False, tight=True)
+            yield (begin, end, label_of(name)) if secret else None
 
     def _label(self, secret: bytes) -> str | None:
         """Return what `secret` is; None when it only looks like one."""
@@ -278,100 +276,6 @@ class Secrets:
 def known_secrets() -> Secrets:
     """Return what finds the known kinds, and no others; made when first asked for."""
     return Secrets()
-
-
-def compiled(extra: ExtraPattern) -> Any:
-    """Return an extra pattern, ready to be run.
-
-    Raises:
-        ValueError: it cannot be used; the message says why.
-    """
-    if not _LABEL.fullmatch(extra.label) or len(extra.label) > LONGEST_LABEL:
-        raise ValueError(
-            f"the name {extra.label[:LONGEST_LABEL]!r} must be lower-case letters and digits, in "
-            "words joined by single dashes"
-        )
-    if _ONE_BYTE.search(extra.pattern):
-        raise ValueError(f"{extra.label} has \\C in it, which would cut characters")
-    if len(extra.pattern) > LONGEST_PATTERN:
-        raise ValueError(f"{extra.label} is longer than {LONGEST_PATTERN} characters")
-    try:
-        pattern = re2.compile(extra.pattern.encode(), _options(_PATTERN_MEMORY_BYTES))
-    except re2.error as error:
-        reason = error.args[0] if error.args else b""
-        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{extra.label} is no regular expression of RE2: {said}") from None
-    if pattern.fullmatch(b""):
-        raise ValueError(f"{extra.label} also matches where there is nothing")
-    return pattern
-
-
-def _options(memory_bytes: int) -> Any:
-    options = re2.Options()
-    options.max_mem = memory_bytes
-    options.log_errors = False
-    return options
-
-
-def _meant(label: str, secret: bytes) -> bool:
-    """Return whether what stands at a secret's place is one."""
-    if label == "private-key":
-        return _BASE64_LINE.search(secret) is not None
-    if label in ("url-password", "password", "authorization"):
-        return _PLACEHOLDER.match(secret) is None and (
-            label != "authorization" or any(48 <= each <= 57 for each in secret)
-        )
-    return True
-
-
-def _label_of(word: bytes) -> str:
-    """Return the label for what a name that ends in `word` stands for."""
-    lowered = word.lower()
-    if b"pass" in lowered or b"pwd" in lowered:
-        return "password"
-    if b"token" in lowered:
-        return "token"
-    return "key" if b"key" in lowered else "secret"
-
-
-def _occurrences(data: bytes, value: bytes) -> Iterator[Span]:
-    if len(value) < SHORTEST_VALUE:
-        return
-    begin = data.find(value)
-    while begin >= 0:
-        yield begin, begin + len(value), "provider-key"
-        begin = data.find(value, begin + len(value))
-
-
-def _apart(spans: list[Span]) -> list[Span]:
-    """Return `spans` in order; what overlaps is one, named as the first of it that was found."""
-    ordered = sorted((begin, end, n) for n, (begin, end, _) in enumerate(spans))
-    joined: list[tuple[int, int, int]] = []
-    for begin, end, n in ordered:
-        if joined and begin < joined[-1][1]:
-            first, last, other = joined[-1]
-            joined[-1] = (first, max(last, end), min(other, n))
-        else:
-            joined.append((begin, end, n))
-    return [(begin, end, spans[n][2]) for begin, end, n in joined]
-
-
-def _replaced(data: bytes, spans: Sequence[Span]) -> bytes:
-    pieces: list[bytes] = []
-    position = 0
-    for begin, end, label in spans:
-        pieces += (data[position:begin], b"[redacted:%s]" % label.encode("ascii"))
-        position = end
-    pieces.append(data[position:])
-    return b"".join(pieces)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 Redact = Callable[[str], tuple[str, int]]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from bridge.domain.clock import utc
 from bridge.domain.ids import day_of, uuid7
 from bridge.domain.interception import Ending, Interception, Leg
+from bridge.domain.observations import ModelThought, TokenUsage, ToolUsage
 from bridge.domain.records import (
     InterceptionEnded,
     InterceptionStarted,
     LegRecorded,
+    ModelThoughtRecorded,
     StoredObjectRecorded,
+    TokenUsageRecorded,
     ToolResultBrought,
+    ToolUsageRecorded,
 )
 from bridge.journal.format import LONGEST_KEY
 
@@ -107,4 +111,61 @@ def ended_of(interception: Interception, ending: Ending, now: float) -> Intercep
         error_message=ending.error_message,
         credential_hint=ending.credential_hint,
         partially_observed=ending.partially_observed,
+    )
+
+
+def usage_of(
+    interception: Interception, usage: TokenUsage, now: float, *, leg: int
+) -> TokenUsageRecorded:
+    """Return the record of tokens that were counted in a leg."""
+    return TokenUsageRecorded(
+        id=uuid7(now),
+        day=day_of(interception.id),
+        at=utc(now),
+        interception_id=interception.id,
+        n=leg,
+        provider_response_id=usage.response_id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        usage_source=usage.source.value,
+        metadata={**usage.metadata, **usage.extra},
+    )
+
+
+def tool_of(
+    interception: Interception, tool: ToolUsage, now: float, *, n: int, kept: bool
+) -> ToolUsageRecorded:
+    """Return the record of an interception's `n`th tool call, with its arguments if `kept`."""
+    return ToolUsageRecorded(
+        id=uuid7(now),
+        day=day_of(interception.id),
+        at=utc(now),
+        interception_id=interception.id,
+        n=n,
+        provider_response_id=tool.response_id,
+        provider_tool_call_id=tool.tool_call_id,
+        provider_item_id=tool.item_id,
+        tool=tool.tool,
+        input=tool.input if kept else "",
+        server_url=tool.server_url,
+        injected=tool.injected,
+        invocation_error=tool.invocation_error,
+        metadata=dict(tool.metadata),
+    )
+
+
+def thought_of(
+    interception: Interception, thought: ModelThought, now: float, *, n: int
+) -> ModelThoughtRecorded:
+    """Return the record of an interception's `n`th thought."""
+    return ModelThoughtRecorded(
+        id=uuid7(now),
+        day=day_of(interception.id),
+        at=utc(now),
+        interception_id=interception.id,
+        n=n,
+        content=thought.content,
+        metadata={"source": thought.source},
     )

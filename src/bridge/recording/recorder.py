@@ -9,21 +9,22 @@ from typing import Protocol, TypeVar, assert_never
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
-from bridge.domain.clock import Clock, utc
+from bridge.domain.clock import Clock
 from bridge.domain.errors import Unavailable
-from bridge.domain.ids import day_of, uuid7
 from bridge.domain.interception import Ending, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
-from bridge.domain.records import (
-    InterceptionStarted,
-    ModelThoughtRecorded,
-    Record,
-    TokenUsageRecorded,
-    ToolUsageRecorded,
-)
+from bridge.domain.records import InterceptionStarted, Record, TokenUsageRecorded
 from bridge.recording.brought import Brought, Key
 from bridge.recording.interface import Counting, Journal, RecordLog, Tally
-from bridge.recording.making import ended_of, leg_of, started_of, stored_of
+from bridge.recording.making import (
+    ended_of,
+    leg_of,
+    started_of,
+    stored_of,
+    thought_of,
+    tool_of,
+    usage_of,
+)
 from bridge.recording.redaction import NoRedaction, Redacting
 
 R = TypeVar("R", bound=Record)
@@ -316,65 +317,21 @@ class Recording:
             self._altered = True
 
     def _observed(self, leg: int, observation: Observation) -> Record | None:
+        now = self._clock.seconds()
         match observation:
             case TokenUsage():
-                return self._usage(leg, observation)
+                return usage_of(self.interception, observation, now, leg=leg)
             case ToolUsage():
-                return self._tool(observation)
+                self._tools += 1
+                kept = self._levels.tool_inputs
+                return tool_of(self.interception, observation, now, n=self._tools, kept=kept)
             case ModelThought():
-                return self._thought(observation) if self._levels.thoughts else None
+                if not self._levels.thoughts:
+                    return None
+                self._thoughts += 1
+                return thought_of(self.interception, observation, now, n=self._thoughts)
             case _:
                 assert_never(observation)
-
-    def _usage(self, leg: int, usage: TokenUsage) -> TokenUsageRecorded:
-        now = self._clock.seconds()
-        return TokenUsageRecorded(
-            id=uuid7(now),
-            day=day_of(self.interception.id),
-            at=utc(now),
-            interception_id=self.interception.id,
-            n=leg,
-            provider_response_id=usage.response_id,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_input_tokens=usage.cache_read_input_tokens,
-            cache_write_input_tokens=usage.cache_write_input_tokens,
-            usage_source=usage.source.value,
-            metadata={**usage.metadata, **usage.extra},
-        )
-
-    def _tool(self, tool: ToolUsage) -> ToolUsageRecorded:
-        self._tools += 1
-        now = self._clock.seconds()
-        return ToolUsageRecorded(
-            id=uuid7(now),
-            day=day_of(self.interception.id),
-            at=utc(now),
-            interception_id=self.interception.id,
-            n=self._tools,
-            provider_response_id=tool.response_id,
-            provider_tool_call_id=tool.tool_call_id,
-            provider_item_id=tool.item_id,
-            tool=tool.tool,
-            input=tool.input if self._levels.tool_inputs else "",
-            server_url=tool.server_url,
-            injected=tool.injected,
-            invocation_error=tool.invocation_error,
-            metadata=dict(tool.metadata),
-        )
-
-    def _thought(self, thought: ModelThought) -> ModelThoughtRecorded:
-        self._thoughts += 1
-        now = self._clock.seconds()
-        return ModelThoughtRecorded(
-            id=uuid7(now),
-            day=day_of(self.interception.id),
-            at=utc(now),
-            interception_id=self.interception.id,
-            n=self._thoughts,
-            content=thought.content,
-            metadata={"source": thought.source},
-        )
 
 
 def _content_size(interception: Interception) -> int:

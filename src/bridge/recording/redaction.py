@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar, get_args
 from msgspec.structs import replace
 
 from bridge.domain.records import AnyRecord, Record, ToolResultBrought
-from bridge.domain.secrets import SHORTEST_VALUE, Secrets
+from bridge.domain.secret_spans import SHORTEST_VALUE
+from bridge.domain.secrets import Secrets
 
 R = TypeVar("R", bound=Record)
 
