@@ -82,7 +82,9 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
         Unavailable: it could not be recorded who looked, so nothing was said.
     """
     user = await _only(session, name)
-    await session.audit([changed(session, "user.export", target=user.username)])
+    await session.audit(
+        [changed(session, "user.export", target=user.username, detail={"user_id": str(user.id)})]
+    )
     count = 0
 
     def line(kind: str, members: object) -> None:
@@ -146,7 +148,9 @@ async def erase_user(session: Session, name: str, *, agree: Callable[[Erasable],
     pseudonym = await pool.transaction(lambda cursor: erasure.begin(cursor, user.id))
     if pseudonym is None:
         raise BadRequest(f"{user.username} is under a legal hold; see `aibridge hold list`.")
-    await session.audit([changed(session, "user.erase", target=pseudonym)])
+    await session.audit(
+        [changed(session, "user.erase", target=pseudonym, detail={"user_id": str(user.id)})]
+    )
     done = await erasure.carry_out(pool, erasure.Erasure(initiator_id=user.id, pseudonym=pseudonym))
     lines = await scrub(
         root=session.settings[options.DATA_DIR] / JOURNAL_DIRECTORY,
