@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from bridge.store import erasure
+from bridge.domain.identity import Role
+from bridge.domain.tokens import User
+from bridge.store import erasure, identity
 from tests.store.administered import (
     Somebody,
     read,
@@ -95,6 +98,82 @@ class AuditErasureTests(AuditErasureCase):
 
         changed = {"search": f'the "alice" initiator:{name} -x', "users": []}
         self.assertCountEqual(await self.fetch(_ROWS), [*before, ("content.read", changed)])
+
+
+class RefusedTokenTests(AuditErasureCase):
+    """Refusals of tokens that were good once: nobody asked, but the reason names somebody."""
+
+    TOLD = (
+        "The AI Bridge token kFWkFWkFWkFW expired; make another with `token create --user {0}`.",
+        "The user {0} was disabled on 2026-11-24 12:00 UTC; ask an administrator to enable it.",
+    )
+
+    async def refused(self, name: str, told: str, **members: Any) -> None:
+        given = {"target": "/anthropic/v1/messages", "detail": {"code": "unauthenticated"}}
+        row = self.maker.audit(
+            await self.now(), action="refusal", actor_id=None, actor_name=None, status=401,
+            reason=told.format(name), **(given | members),
+        )  # fmt: skip
+        await self.store([row])
+
+    async def reasons(self) -> list[str]:
+        return [reason for (reason,) in await self.fetch("SELECT reason FROM audit_log")]
+
+    async def test_those_without_an_id_lose_the_name_where_it_is_one(self) -> None:
+        """Whole, and as the bridge writes it: somebody may be called like any word."""
+        token = UUID(int=7)
+        user = User(id=token, username="token", roles=frozenset({Role.MEMBER}),
+                    created_at=await self.now())  # fmt: skip
+        await self.pool.transaction(lambda cursor: identity.create_user(cursor, user))
+        for name in ("alice", "alice2", "alice-b", "alice.b", "token"):
+            for told in self.TOLD:
+                await self.refused(name, told)
+
+        erased = [await self.erased(), await self.erased(token)]
+
+        self.assertCountEqual(
+            await self.reasons(),
+            [
+                told.format(name)
+                for name in ("alice2", "alice-b", "alice.b", *erased)
+                for told in self.TOLD
+            ],
+        )
+
+    async def test_those_with_an_id_lose_it_whenever_they_are_stored(self) -> None:
+        """And they are known by it: another may be called so by now."""
+        detail = {"code": "unauthenticated", "user": "alice", "user_id": str(ALICE)}
+        others = {**detail, "user_id": str(UUID(int=7))}
+        await self.refused("alice", self.TOLD[0], detail=detail)
+        await self.refused("alice", self.TOLD[0], detail=others)
+
+        name = await self.erased()
+        await self.refused("alice", self.TOLD[1], detail=detail)
+
+        self.assertCountEqual(
+            await self.fetch("SELECT reason, detail ->> 'user' FROM audit_log"),
+            [
+                (self.TOLD[0].format(name), name),
+                (self.TOLD[0].format("alice"), "alice"),
+                (self.TOLD[1].format(name), name),
+            ],
+        )
+
+    async def test_path_that_names_the_user_loses_the_name(self) -> None:
+        """Who may not manage users asked for this one."""
+        for path in ("/users/alice", "/users/alice/tokens", "/users/alice2", "/alice/v1/messages"):
+            await self.refused("", "Not for you.", target=f"/api{path}")
+
+        name = await self.erased()
+
+        self.assertCountEqual(
+            await self.fetch("SELECT target FROM audit_log"),
+            [
+                (f"/api{path}",)
+                for path in (f"/users/{name}", f"/users/{name}/tokens", "/users/alice2",
+                             "/alice/v1/messages")
+            ],
+        )  # fmt: skip
 
 
 class LateEntriesTests(AuditErasureCase):
