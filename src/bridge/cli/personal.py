@@ -122,6 +122,7 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
         for row in await session.pool.transaction(
             lambda cursor, day=day: personal.other_rows(cursor, day, user.id),  # type: ignore[misc]
             read_only=True,
+            statement_seconds=erasure.AUDIT_SECONDS,
         ):
             line(row.pop("type"), row)
     return count

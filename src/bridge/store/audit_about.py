@@ -27,15 +27,16 @@ AT_ONCE = 500
 # A name ends where none of its characters follows; one dot may end the sentence.
 _NAME_ENDS = r"(?![a-z0-9_-]|\.[a-z0-9._-])"
 
-NAMED = """
-SELECT u.id, u.username AS name, u.created_at AS since, coalesce((
+UNTIL = """
+coalesce((
     SELECT min(n.created_at) FROM users n
-    WHERE n.username = u.username AND n.created_at > u.created_at), 'infinity') AS until
-FROM users u
+    WHERE n.username = u.username AND n.created_at > u.created_at), 'infinity')
 """
-"""Users, and in what time each name was whose."""
+"""Until when the name was the user's, for `u` of `users`."""
+NAMED = f"SELECT u.id, u.username AS name, u.created_at AS since, {UNTIL} AS until FROM users u"  # noqa: S608  # constants only
+"""Users, and in what time each name was whose; to be looked up once, not for each entry."""
 IN_TIME = "(a.created_at >= u.since AND a.created_at < u.until)"
-"""Whether the entry `a` is of the time in which the user `u` of `NAMED` had its name."""
+"""Whether the entry `a` is of the time in which the user `u`, as in `NAMED`, had its name."""
 ABOUT = rf"""
 (CASE WHEN a.detail ?| ARRAY['whose', 'user_id']
  THEN a.detail -> 'whose' ? u.id::text OR a.detail ->> 'user_id' = u.id::text
@@ -48,27 +49,31 @@ ABOUT = rf"""
  OR (a.action = 'refusal' AND {IN_TIME} AND strpos(a.target, u.name) > 0
      AND a.target ~ ('/users/' || replace(u.name, '.', '\.') || '(/|$)')))
 """
-"""Whether the entry `a` is about the user `u` of `NAMED`; what the user did itself is not asked."""
+"""Whether the entry `a` is about the user `u`, as in `NAMED`; what `u` did is not asked."""
 
 _COLUMNS = f"""
-u.id, u.name, u.pseudonym, coalesce(u.finished_at IS NULL AND {IN_TIME}, false),
+u.id, u.name, u.pseudonym, coalesce({IN_TIME}, false),
 a.id, a.action, a.actor_id, a.actor_name, a.target, a.reason, a.detail
 """
 # Until the erasure is finished the user has its name; from then on only the id tells.
 _ERASED = f"""
-SELECT e.initiator_id AS id, e.pseudonym, e.finished_at, n.since, n.until,
-       coalesce(n.name, e.pseudonym) AS name
-FROM aibridge_erasures e LEFT JOIN ({NAMED}) n ON n.id = e.initiator_id
+WITH u AS MATERIALIZED (
+    SELECT e.initiator_id AS id, e.pseudonym, e.finished_at,
+           coalesce(u.username, e.pseudonym) AS name, u.created_at AS since,
+           CASE WHEN e.finished_at IS NULL THEN {UNTIL} END AS until
+    FROM aibridge_erasures e LEFT JOIN users u ON u.id = e.initiator_id
 """  # noqa: S608  # constants only
 _NEXT = f"""
-SELECT {_COLUMNS} FROM ({_ERASED}) u, audit_log a
-WHERE u.id = %(user)s::uuid AND a.day = {{day}} AND a.id > %(after)s::uuid AND (
+{_ERASED} WHERE e.initiator_id = %(user)s::uuid)
+SELECT {_COLUMNS} FROM u, audit_log a
+WHERE a.day = {{day}} AND a.id > %(after)s::uuid AND (
     a.actor_id = u.id OR {ABOUT} OR (
         {IN_TIME} AND strpos(concat(a.detail ->> 'q', ' ', a.detail ->> 'search'), u.name) > 0))
 ORDER BY a.id LIMIT {AT_ONCE} FOR UPDATE OF a
 """  # noqa: S608  # constants only
 _JUST_STORED = f"""
-SELECT {_COLUMNS} FROM ({_ERASED}) u, audit_log a
+{_ERASED})
+SELECT {_COLUMNS} FROM u, audit_log a
 WHERE a.day = {{day}} AND a.id = ANY(%s::uuid[]) AND (
     a.actor_id = u.id OR a.detail -> 'whose' ? u.id::text OR a.detail ->> 'user_id' = u.id::text
     OR (u.finished_at IS NULL AND {ABOUT}))

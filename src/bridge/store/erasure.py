@@ -21,6 +21,9 @@ from bridge.store.rows import many, maybe, none, one
 
 T = TypeVar("T")
 
+AUDIT_SECONDS = 120.0
+"""Limit of a statement that looks through a day's audit log; a day may be large."""
+
 _FIND = """
 SELECT u.id, u.username, u.deleted_at, e.finished_at FROM users u
 LEFT JOIN aibridge_erasures e ON e.initiator_id = u.id
@@ -183,7 +186,8 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
             entry = await database.transaction(
                 lambda cursor, day=day, entry=entry: audit_about.rename_next(  # type: ignore[misc]
                     cursor, day, user, entry
-                )
+                ),
+                statement_seconds=AUDIT_SECONDS,
             )
             if entry is None:
                 break

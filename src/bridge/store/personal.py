@@ -35,8 +35,9 @@ SELECT to_jsonb(o) || '{{"type": "stored_object"}}' FROM aibridge_stored_objects
 WHERE o.day = {day} AND o.initiator_id = %s::uuid ORDER BY o.id
 """
 _AUDIT = f"""
-SELECT to_jsonb(a) || '{{{{"type": "audit"}}}}' FROM audit_log a, ({NAMED}) u
-WHERE u.id = %s::uuid AND a.day = {{day}} AND (a.actor_id = u.id OR {ABOUT})
+WITH u AS MATERIALIZED ({NAMED} WHERE u.id = %s::uuid)
+SELECT to_jsonb(a) || '{{{{"type": "audit"}}}}' FROM audit_log a, u
+WHERE a.day = {{day}} AND (a.actor_id = u.id OR {ABOUT})
 ORDER BY a.id
 """  # noqa: S608  # constants only
 
