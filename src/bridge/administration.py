@@ -20,7 +20,7 @@ from bridge.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from bridge.domain.identity import Actor, Role, Scope, Secret
 from bridge.domain.ids import uuid7
 from bridge.domain.records import AuditRecorded, Record
-from bridge.domain.tokens import Token, User
+from bridge.domain.tokens import ListedToken, Token, User
 from bridge.store import identity
 from bridge.store.connection import Cursor
 
@@ -101,7 +101,8 @@ class Administration:
         user = User(id=uuid7(now), username=name, roles=roles, created_at=utc(now))
         if not await self._pool.transaction(lambda cursor: identity.create_user(cursor, user)):
             raise Conflict(f"There is a user {name} already.")
-        await self._note("user.create", name, {"roles": _words(roles)})
+        detail = {"roles": _words(roles), "user_id": str(user.id)}
+        await self._note("user.create", name, detail)
         return user
 
     async def change_user(
@@ -142,10 +143,11 @@ class Administration:
         if user is None:
             raise NotFound(f"There is no user {name}.")
         done = []
+        whom = {"user_id": str(user.id)}
         if roles is not None:
-            done.append(self._changed("user.set-role", name, {"roles": _words(roles)}))
+            done.append(self._changed("user.set-role", name, {"roles": _words(roles), **whom}))
         if disabled is not None:
-            done.append(self._changed("user.disable" if disabled else "user.enable", name))
+            done.append(self._changed("user.disable" if disabled else "user.enable", name, whom))
         await self._audit(done)
         return user
 
@@ -162,14 +164,17 @@ class Administration:
         await self._audit(())
         at = utc(self._clock.seconds())
 
-        async def work(cursor: Cursor) -> tuple[str, ...] | None:
+        async def work(cursor: Cursor) -> tuple[User, tuple[str, ...]] | None:
+            user = await identity.user_named(cursor, name)
             revoked = await identity.revoke_tokens_of(cursor, name, at)
-            return revoked if await identity.delete_user(cursor, name, at) else None
+            deleted = await identity.delete_user(cursor, name, at)
+            return (user, revoked) if user is not None and deleted else None
 
-        revoked = await self._pool.transaction(work)
-        if revoked is None:
+        done = await self._pool.transaction(work)
+        if done is None:
             raise NotFound(f"There is no user {name}.")
-        await self._note("user.delete", name)
+        user, revoked = done
+        await self._note("user.delete", name, {"user_id": str(user.id)})
         return revoked
 
     async def create_token(
@@ -223,6 +228,7 @@ class Administration:
             raise NotFound(f"There is no user {username}; `aibridge user create` makes one.")
         detail = {
             "user": username,
+            "user_id": str(token.user_id),
             "scope": scope.value,
             "name": name,
             "expires_at": token.expires_at.isoformat(),
@@ -241,7 +247,7 @@ class Administration:
         await self._audit(())
         at = utc(self._clock.seconds())
 
-        async def work(cursor: Cursor) -> tuple[bool, str]:
+        async def work(cursor: Cursor) -> tuple[bool, ListedToken]:
             token = await identity.token_with_id(cursor, identifier, now=at)
             nothing = f"There is no token {identifier}; `aibridge token list --all` shows all."
             if token is None:
@@ -249,11 +255,12 @@ class Administration:
             self._must_be_theirs(
                 self._actor is not None and token.user_id == self._actor.id, nothing
             )
-            return await identity.revoke_token(cursor, identifier, at) is True, token.username
+            return await identity.revoke_token(cursor, identifier, at) is True, token
 
-        revoked, username = await self._pool.transaction(work)
+        revoked, token = await self._pool.transaction(work)
         if revoked:
-            await self._note("token.revoke", identifier, {"user": username})
+            detail = {"user": token.username, "user_id": str(token.user_id)}
+            await self._note("token.revoke", identifier, detail)
         return revoked
 
     async def revoke_tokens_of(self, username: str) -> tuple[str, ...]:
@@ -268,17 +275,18 @@ class Administration:
         await self._audit(())
         at = utc(self._clock.seconds())
 
-        async def work(cursor: Cursor) -> tuple[str, ...] | None:
-            if await identity.user_named(cursor, username) is None:
+        async def work(cursor: Cursor) -> tuple[User, tuple[str, ...]] | None:
+            user = await identity.user_named(cursor, username)
+            if user is None:
                 return None
-            return await identity.revoke_tokens_of(cursor, username, at)
+            return user, await identity.revoke_tokens_of(cursor, username, at)
 
-        revoked = await self._pool.transaction(work)
-        if revoked is None:
+        done = await self._pool.transaction(work)
+        if done is None:
             raise NotFound(nothing)
-        await self._audit(
-            [self._changed("token.revoke", each, {"user": username}) for each in revoked]
-        )
+        user, revoked = done
+        detail = {"user": username, "user_id": str(user.id)}
+        await self._audit([self._changed("token.revoke", each, detail) for each in revoked])
         return revoked
 
     def _must_own(self) -> None:

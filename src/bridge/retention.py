@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
@@ -15,6 +15,7 @@ from bridge.periodic import Periodic
 from bridge.store import holds, purge
 from bridge.store.connection import Cursor, Parameters
 from bridge.store.errors import StoreError, StoreUnavailable
+from bridge.store.holds import Held
 from bridge.store.partitions import INTERCEPTIONS, Partition
 
 T = TypeVar("T")
@@ -160,15 +161,19 @@ class Retention:
             if self._stopped:
                 break
             held = await self._pool.transaction(
-                lambda cursor, day=partition.day: holds.held_days(cursor, [day])  # type: ignore[misc]
+                lambda cursor, each=partition: holds.held_of(cursor, each),  # type: ignore[misc]
+                statement_seconds=purge.WORK_SECONDS,
             )
-            if not held:
-                gone = await purge.drop(self._pool, partition)
-                days.add(partition.day)
-            elif held[partition.day]:
-                continue
-            else:
-                gone = await self._delete_beside(partition)
+            match held:
+                case Held.NOTHING:
+                    gone = await purge.drop(self._pool, partition)
+                    days.add(partition.day)
+                case Held.SOME:
+                    gone = await self._delete_beside(partition)
+                case Held.ALL:
+                    continue
+                case _:
+                    assert_never(held)
             rows[partition.table] = rows.get(partition.table, 0) + gone
         return days, rows
 

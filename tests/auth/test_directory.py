@@ -16,7 +16,7 @@ from bridge.auth.authentication import NOT_VALID
 from bridge.auth.directory import POLL_SECONDS, TokenDirectory
 from bridge.auth.token import new_token
 from bridge.domain.errors import Unauthenticated, Unavailable
-from bridge.domain.identity import Role, Scope
+from bridge.domain.identity import Holder, Role, Scope
 from tests.auth.issued import NOW, FakeDatabase, issue
 from tests.support.cases import BridgeTestCase
 
@@ -155,6 +155,17 @@ class IdentifyTests(DirectoryCase):
         self.database.tokens = (deleted,)
 
         self.assertIn("alice was deleted on", self.refusal(self.started()))
+
+    def test_of_a_token_that_was_good_once_the_audit_log_is_told_whose_it_is(self) -> None:
+        """Of one that was never good nothing is known."""
+        directory = self.started()
+        never = self.assertRaises(Unauthenticated, directory.identify, new_token().value.reveal())
+        self.clock.rightNow = NOW + 86400
+
+        once = self.assertRaises(Unauthenticated, directory.identify, self.value)
+
+        self.assertIsNone(never.holder)
+        self.assertEqual(once.holder, Holder(user_id=self.issued.user_id, username="alice"))
 
     def forge(self, identifier: str) -> str:
         """Return a well-formed token with another's id and a secret of its own."""

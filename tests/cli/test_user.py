@@ -43,7 +43,7 @@ class UserTests(StoreTestCase):
         self.assertEqual((user.username, user.roles), ("alice", (Role.AUDITOR, Role.OWNER)))
         (record,) = self.session.audited
         self.assertEqual((record.action, record.target), ("user.create", "alice"))
-        self.assertEqual(record.detail, {"roles": ["auditor", "owner"]})
+        self.assertEqual(record.detail, {"roles": ["auditor", "owner"], "user_id": str(user.id)})
         self.assertEqual(record.source, "command line")
 
     async def test_a_name_is_taken_once(self) -> None:
@@ -89,7 +89,9 @@ class UserTests(StoreTestCase):
 
         (user,) = await self.users()
         self.assertEqual(user.roles, (Role.AUDITOR,))
-        self.assertEqual(self.session.audited[-1].detail, {"roles": ["auditor"]})
+        self.assertEqual(
+            self.session.audited[-1].detail, {"roles": ["auditor"], "user_id": str(user.id)}
+        )
 
     async def test_nobody_cannot_be_changed(self) -> None:
         """And nothing is audited."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from bridge.domain.errors import Forbidden, Unauthenticated, Unavailable
+from bridge.domain.identity import Holder
 from bridge.domain.records import AuditRecorded, Record
 from bridge.recording.refusals import WINDOW_SECONDS, Refusals
 from tests.policy.test_admission import person
@@ -44,6 +46,23 @@ class RefusalsTests(BridgeTestCase):
 
         (row,) = self.rows
         self.assertEqual((row.actor_name, row.token_id), ("somebody", "tokentokento"))
+
+    def test_whose_token_has_ended_is_told_and_counted_for_each(self) -> None:
+        """Several people may share an address."""
+        for n in (1, 2, 1):
+            holder = Holder(user_id=UUID(int=n), username=f"user-{n}")
+            error = Unauthenticated("The token has ended.", holder=holder)
+            self.refusals.note(error, actor=None, path="/x", source="192.0.2.7")
+        self.refusals.close()
+
+        self.assertEqual(
+            [(row.detail, row.actor_name, row.count) for row in self.rows],
+            [
+                ({"code": "unauthenticated", "user": f"user-{n}", "user_id": str(UUID(int=n))},
+                 None, 1)
+                for n in (1, 2, 1)
+            ],
+        )  # fmt: skip
 
     def test_alike_ones_are_counted_and_written_together(self) -> None:
         for _ in range(1000):

@@ -90,6 +90,15 @@ class PrivacyCase(StoreTestCase):
         self.assertTrue(await self.pool.transaction(lambda cursor: holds.create(cursor, hold)))
         return hold.id
 
+    def retention(self) -> Retention:
+        async def purge(_: datetime) -> int:
+            return 0
+
+        return Retention(
+            pool=self.pool, retention_seconds=30 * 86400.0, reactor=reactor,
+            log=structlog.get_logger("t"), journal_purge=purge,
+        )  # fmt: skip
+
     async def erase(self, user: UUID = ALICE) -> None:
         await self.pool.transaction(lambda cursor: erasure.begin(cursor, user))
         for each in await self.pool.transaction(erasure.unfinished):
@@ -311,15 +320,6 @@ class ErasureTests(PrivacyCase):
 
 class HoldTests(PrivacyCase):
     """Retention passes by what is held."""
-
-    def retention(self) -> Retention:
-        async def purge(_: datetime) -> int:
-            return 0
-
-        return Retention(
-            pool=self.pool, retention_seconds=30 * 86400.0, reactor=reactor,
-            log=structlog.get_logger("t"), journal_purge=purge,
-        )  # fmt: skip
 
     async def counts(self) -> dict[str, int]:
         rows = await self.fetch(

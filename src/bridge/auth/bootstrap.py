@@ -81,14 +81,24 @@ async def bootstrap(
         admin_token=data_dir / ADMIN_TOKEN_FILE,
         dev_token=data_dir / DEV_TOKEN_FILE,
         records=(
-            change("user.create", target=user.username, now=now, source="first start"),
+            change(
+                "user.create",
+                target=user.username,
+                now=now,
+                source="first start",
+                detail={"user_id": str(user.id)},
+            ),
             *(
                 change(
                     "token.create",
                     target=token.id,
                     now=now,
                     source="first start",
-                    detail={"user": user.username, "scope": token.scope.value},
+                    detail={
+                        "user": user.username,
+                        "user_id": str(user.id),
+                        "scope": token.scope.value,
+                    },
                 )
                 for token in tokens
             ),

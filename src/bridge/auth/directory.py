@@ -17,7 +17,7 @@ from bridge.auth.token import claimed_id, digest_of
 from bridge.deferreds import run_in_background
 from bridge.domain.clock import utc
 from bridge.domain.errors import Unauthenticated, Unavailable
-from bridge.domain.identity import Actor
+from bridge.domain.identity import Actor, Holder
 from bridge.domain.tokens import IssuedToken, IssuedTokens
 from bridge.periodic import Periodic
 
@@ -164,7 +164,8 @@ class TokenDirectory:
     def _actor(self, known: IssuedToken) -> Actor:
         ended = _why_ended(known, self._reactor.seconds())
         if ended is not None:
-            raise Unauthenticated(ended)
+            holder = Holder(user_id=known.user_id, username=known.username)
+            raise Unauthenticated(ended, holder=holder)
         actor = self._actors.get(known.id)
         if actor is None:
             actor = self._actors[known.id] = Actor(

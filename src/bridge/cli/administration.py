@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from bridge.administration import Administration
-from bridge.auth.audit import change
+from bridge.auth.audit import Whose, change, read_of
 from bridge.cli.session import Session
 from bridge.config import options
 from bridge.domain.clock import utc
@@ -91,20 +91,20 @@ def cutoff_of(session: Session) -> datetime | None:
 
 
 async def audit_reading(
-    session: Session, *, target: str, users: Sequence[str], detail: Mapping[str, object]
+    session: Session, *, target: str, users: Sequence[Whose], detail: Mapping[str, object]
 ) -> None:
     """Write down that others' content is about to be shown; what cannot be is not shown.
 
     Raises:
         Unavailable: the journal takes no records.
     """
-    told = {**detail, "users": sorted(set(users))}
+    told = {**detail, **read_of(users)}
     await session.audit([changed(session, "content.read", target=target, detail=told)])
 
 
 async def audit_list(
     session: Session,
-    shown: Sequence[tuple[object, str]],
+    shown: Sequence[tuple[object, Whose]],
     *,
     what: str,
     detail: Mapping[str, object],
@@ -113,7 +113,7 @@ async def audit_list(
 
     Args:
         session: of the command.
-        shown: the id of each thing with content, and its user's name.
+        shown: the id of each thing with content, and whose it is.
         what: what the things are called.
         detail: what was searched for.
 
@@ -125,7 +125,7 @@ async def audit_list(
         await audit_reading(
             session,
             target=f"{len(shown)} {what}",
-            users=[username for _, username in shown],
+            users=[whose for _, whose in shown],
             detail={**detail, **ends},
         )
 

@@ -116,7 +116,7 @@ def why(entry: AuditEntry) -> str:
     """Return status, reason and details in one text."""
     status = [str(entry.status)] if entry.status is not None else []
     reason = [entry.reason] if entry.reason else []
-    detail = [f"{name}={_plain(value)}" for name, value in entry.detail.items() if value]
+    detail = [f"{name}={_plain(value)}" for name, value in entry.told.items() if value]
     return " ".join((*status, *reason, *detail))
 
 

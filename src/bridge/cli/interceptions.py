@@ -138,7 +138,7 @@ def list_question(
         found = await session.pool.transaction(work, read_only=True)
         await audit_list(
             session,
-            [(each.id, each.initiator.username) for each in found.results],
+            [(each.id, each.initiator) for each in found.results],
             what="interceptions",
             detail={"q": search.shown},
         )
@@ -158,9 +158,7 @@ def one_question(identifier: UUID) -> Question[InterceptionDetail]:
         found = await session.pool.transaction(work, read_only=True)
         if found is None:
             raise NotFound("There is no such interception.")
-        await audit_reading(
-            session, target=str(found.id), users=[found.initiator.username], detail={}
-        )
+        await audit_reading(session, target=str(found.id), users=[found.initiator], detail={})
         return found
 
     return Question(path=f"/interceptions/{identifier}", returns=InterceptionDetail, direct=read)

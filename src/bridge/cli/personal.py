@@ -18,7 +18,7 @@ from bridge.domain.errors import BadRequest, NotFound
 from bridge.recording.scrub import scrub
 from bridge.store import erasure, personal
 from bridge.store.erasure import Erasable
-from bridge.store.partitions import stored_days
+from bridge.store.partitions import audited_days
 from bridge.store.purge import CHANNEL
 from bridge.store.reads import read_interception
 from bridge.store.rows import none
@@ -82,7 +82,9 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
         Unavailable: it could not be recorded who looked, so nothing was said.
     """
     user = await _only(session, name)
-    await session.audit([changed(session, "user.export", target=user.username)])
+    await session.audit(
+        [changed(session, "user.export", target=user.username, detail={"user_id": str(user.id)})]
+    )
     count = 0
 
     def line(kind: str, members: object) -> None:
@@ -96,7 +98,7 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
     ):
         for row in rows:
             line(kind, row)
-    for day in sorted(await session.pool.transaction(stored_days, read_only=True)):
+    for day in sorted(await session.pool.transaction(audited_days, read_only=True)):
         after: UUID | None = None
         while True:
             found = await session.pool.transaction(
@@ -118,10 +120,9 @@ async def export_user(session: Session, name: str, say: Callable[[str], object])
                 break
             after = found[-1]
         for row in await session.pool.transaction(
-            lambda cursor, day=day: personal.other_rows(  # type: ignore[misc]
-                cursor, day, user.id, user.username
-            ),
+            lambda cursor, day=day: personal.other_rows(cursor, day, user.id),  # type: ignore[misc]
             read_only=True,
+            statement_seconds=erasure.AUDIT_SECONDS,
         ):
             line(row.pop("type"), row)
     return count
@@ -148,11 +149,10 @@ async def erase_user(session: Session, name: str, *, agree: Callable[[Erasable],
     pseudonym = await pool.transaction(lambda cursor: erasure.begin(cursor, user.id))
     if pseudonym is None:
         raise BadRequest(f"{user.username} is under a legal hold; see `aibridge hold list`.")
-    await session.audit([changed(session, "user.erase", target=pseudonym)])
-    done = await erasure.carry_out(
-        pool,
-        erasure.Erasure(initiator_id=user.id, pseudonym=pseudonym, username=user.username),
+    await session.audit(
+        [changed(session, "user.erase", target=pseudonym, detail={"user_id": str(user.id)})]
     )
+    done = await erasure.carry_out(pool, erasure.Erasure(initiator_id=user.id, pseudonym=pseudonym))
     lines = await scrub(
         root=session.settings[options.DATA_DIR] / JOURNAL_DIRECTORY,
         pool=pool,

@@ -120,7 +120,7 @@ def question(
         found = await session.pool.transaction(work, read_only=True)
         await audit_list(
             session,
-            [(each.interception_id, each.initiator.username) for each in found.results],
+            [(each.interception_id, each.initiator) for each in found.results],
             what="interceptions",
             detail={"search": words, "q": search_in.shown},
         )

@@ -147,11 +147,7 @@ def list_question(search: Search, *, limit: int, after: After | None) -> Questio
         found = await asked(session, work)
         await audit_list(
             session,
-            [
-                (each.id, each.initiator.username)
-                for each in found.sessions
-                if each.last_prompt is not None
-            ],
+            [(each.id, each.initiator) for each in found.sessions if each.last_prompt is not None],
             what="sessions",
             detail={"q": search.shown},
         )

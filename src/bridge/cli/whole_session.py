@@ -266,7 +266,7 @@ def _question(
         await audit_reading(
             session,
             target=found.id,
-            users=[found.initiator.username],
+            users=[found.initiator],
             detail={"threads": len(found.threads)},
         )
         return found

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import msgspec
 
+from bridge.domain.identity import Holder
+
 
 class BridgeError(Exception):
     """An error whose message is safe for the client: no paths, SQL, keys or upstream hosts."""
@@ -54,6 +56,11 @@ class Unauthenticated(BridgeError):
 
     status = 401
     code = "unauthenticated"
+
+    def __init__(self, message: str, *, holder: Holder | None = None) -> None:
+        """Keep the sentence and, of a token that was good once, whose it is."""
+        super().__init__(message)
+        self.holder = holder
 
 
 class Forbidden(BridgeError):

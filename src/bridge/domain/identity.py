@@ -29,6 +29,14 @@ class Scope(StrEnum):
     """Management API, command line and pages, within the user's roles."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Whose a token is, good or not."""
+
+    user_id: UUID
+    username: str
+
+
 class CredentialKind(StrEnum):
     """Whose provider credential went upstream."""
 

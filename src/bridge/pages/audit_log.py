@@ -98,8 +98,8 @@ class AuditPages:
 def _detail(entry: AuditEntry) -> str:
     """Return what else belongs to an entry, in one line."""
     parts = []
-    told = [name for name in _FIRST_TOLD if name in entry.detail]
-    told += sorted(name for name in entry.detail if name not in _FIRST_TOLD)
+    told = [name for name in _FIRST_TOLD if name in entry.told]
+    told += sorted(name for name in entry.told if name not in _FIRST_TOLD)
     if " " not in entry.target:
         told = [name for name in told if name not in ("first", "last")]
     for name in told:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from bridge.auth.audit import Whose
 from bridge.domain.clock import Clock
 from bridge.pages.entrance import Transactions
 from bridge.pages.visit import Visit
-from bridge.web.access import Access, Whose
+from bridge.web.access import Access
 
 
 class Reading:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.domain.clock import Clock, utc
-from bridge.domain.errors import BridgeError, Unavailable
+from bridge.domain.errors import BridgeError, Unauthenticated, Unavailable
 from bridge.domain.identity import Actor
 from bridge.domain.ids import day_of, uuid7
 from bridge.domain.records import AuditRecorded, Record
@@ -50,7 +50,12 @@ class Refusals:
             source: the client's address.
         """
         now = self._clock.seconds()
-        key = (actor.token_id if actor is not None else source, error.status, error.code, path[:64])
+        holder = error.holder if isinstance(error, Unauthenticated) else None
+        who = actor.token_id if actor is not None else source
+        if holder is not None:
+            # Behind one address there may be many, and a row says of one that it was refused.
+            who = str(holder.user_id)
+        key = (who, error.status, error.code, path[:64])
         known = self._kinds.get(key)
         if known is not None:
             known.count += 1
@@ -90,7 +95,11 @@ class Refusals:
     def _write(self, folded: _Folded, *, count: int) -> None:
         now = self._clock.seconds()
         identifier = uuid7(now)
-        actor = folded.actor
+        actor, error = folded.actor, folded.error
+        detail: dict[str, object] = {"code": error.code}
+        if isinstance(error, Unauthenticated) and error.holder is not None:
+            # The reason names them; by the id the name is found when they are erased.
+            detail |= {"user": error.holder.username, "user_id": str(error.holder.user_id)}
         row = AuditRecorded(
             id=identifier,
             day=day_of(identifier),
@@ -100,10 +109,10 @@ class Refusals:
             actor_name=actor.username if actor is not None else None,
             token_id=actor.token_id if actor is not None else None,
             target=folded.path,
-            status=folded.error.status,
-            reason=folded.error.message[:_MAX_TEXT],
+            status=error.status,
+            reason=error.message[:_MAX_TEXT],
             source=folded.source,
-            detail={"code": folded.error.code},
+            detail=detail,
             count=count,
         )
         try:

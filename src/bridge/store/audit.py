@@ -60,6 +60,14 @@ class AuditEntry:
     count: int
     """How many alike were folded into this row."""
 
+    @property
+    def told(self) -> Mapping[str, object]:
+        """What else belongs to it, for people: without the ids of users whose names it says."""
+        known = {"whose"}
+        if "user" in self.detail or self.action.startswith("user."):
+            known.add("user_id")
+        return {name: value for name, value in self.detail.items() if name not in known}
+
 
 async def newest_audit(
     cursor: Cursor,

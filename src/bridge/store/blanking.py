@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from bridge.store import audit_about
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal, uuid_array
 from bridge.store.rows import many, none, one
@@ -85,13 +86,6 @@ DELETE FROM aibridge_stored_objects WHERE day = {day} AND interception_id = ANY(
 _FORGET_WORDS = """
 DELETE FROM aibridge_search WHERE day = {day} AND interception_id = ANY(%s::uuid[])
 """
-_AUDIT = """
-UPDATE audit_log a SET actor_name = e.pseudonym,
-    target = CASE WHEN a.target = a.actor_name THEN e.pseudonym ELSE a.target END,
-    reason = replace(a.reason, 'user ' || a.actor_name, 'user ' || e.pseudonym)
-FROM aibridge_erasures e WHERE a.day = {day} AND a.actor_id = e.initiator_id
-  AND a.actor_name <> e.pseudonym
-"""
 _FIRST = UUID(int=0)
 
 
@@ -120,7 +114,7 @@ async def blank_new(
     cursor: Cursor,
     known: Decided,
     touched: Mapping[date, Collection[UUID]],
-    days: Collection[date],
+    audited: Mapping[date, Collection[str]],
 ) -> None:
     """Blank what must be among the rows that this transaction has just written.
 
@@ -128,7 +122,7 @@ async def blank_new(
         cursor: of the transaction.
         known: what was decided when it began.
         touched: interceptions of which something was written, by day.
-        days: of everything that was written.
+        audited: ids of entries of the audit log that were written, by day.
     """
     for day, identifiers in sorted(touched.items()):
         literal, params = day_literal(day), (uuid_array(identifiers),)
@@ -139,8 +133,8 @@ async def blank_new(
             erased = await many(cursor, _ERASED.format(day=literal), params)
             await erase_rows(cursor, day, [identifier for (identifier,) in erased])
     if known.erasures:
-        for day in sorted(days):
-            await none(cursor, _AUDIT.format(day=day_literal(day)))
+        for day, entries in sorted(audited.items()):
+            await audit_about.rename_stored(cursor, day, entries)
 
 
 async def blank_day(cursor: Cursor, day: date, after: UUID | None) -> tuple[UUID | None, int]:

@@ -7,21 +7,22 @@ what is left to do is only what was stored before.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from secrets import token_hex
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from bridge.store import blanking
+from bridge.store import audit_about, blanking
 from bridge.store.connection import Cursor
-from bridge.store.filters import with_initiator_called
-from bridge.store.partitions import day_literal, stored_days, text_array, uuid_array
+from bridge.store.partitions import audited_days
 from bridge.store.rows import many, maybe, none, one
 
 T = TypeVar("T")
+
+AUDIT_SECONDS = 120.0
+"""Limit of a statement that looks through a day's audit log; a day may be large."""
 
 _FIND = """
 SELECT u.id, u.username, u.deleted_at, e.finished_at FROM users u
@@ -52,35 +53,8 @@ DELETE FROM aibridge_page_sessions
 WHERE token_id IN (SELECT id FROM api_tokens WHERE user_id = %s::uuid)
 """
 _UNFINISHED = """
-SELECT e.initiator_id, e.pseudonym, u.username
-FROM aibridge_erasures e LEFT JOIN users u ON u.id = e.initiator_id
-WHERE e.finished_at IS NULL ORDER BY e.requested_at
-"""
-_AUDIT = """
-UPDATE audit_log SET
-    actor_name = CASE WHEN actor_id = %(user)s::uuid THEN %(pseudonym)s ELSE actor_name END,
-    target = CASE WHEN target = %(name)s THEN %(pseudonym)s ELSE target END,
-    reason = CASE WHEN actor_id = %(user)s::uuid
-        THEN replace(reason, 'user ' || %(name)s, 'user ' || %(pseudonym)s) ELSE reason END,
-    detail = CASE WHEN detail -> 'users' ? %(name)s
-        THEN jsonb_set(detail, '{{users}}', (detail -> 'users') - %(name)s::text
-             || jsonb_build_array(%(pseudonym)s::text))
-        WHEN detail ->> 'user' = %(name)s
-        THEN detail || jsonb_build_object('user', %(pseudonym)s::text)
-             || CASE WHEN detail ? 'name' THEN '{{"name": ""}}'::jsonb ELSE '{{}}' END
-        ELSE detail END
-WHERE day = {day} AND (
-    (actor_id = %(user)s::uuid AND actor_name <> %(pseudonym)s)
-    OR target = %(name)s OR detail -> 'users' ? %(name)s OR detail ->> 'user' = %(name)s)
-"""
-_SEARCHES = """
-SELECT id, detail -> 'q', detail -> 'search' FROM audit_log
-WHERE day = {day} AND strpos(concat(detail ->> 'q', ' ', detail ->> 'search'), %s) > 0
-FOR UPDATE
-"""
-_SEARCHED = """
-UPDATE audit_log a SET detail = a.detail || n.changed::jsonb
-FROM unnest(%s::uuid[], %s::text[]) AS n (id, changed) WHERE a.day = {day} AND a.id = n.id
+SELECT initiator_id, pseudonym FROM aibridge_erasures
+WHERE finished_at IS NULL ORDER BY requested_at
 """
 _USAGE = """
 UPDATE aibridge_usage_daily SET username = %s WHERE initiator_id = %s::uuid
@@ -126,8 +100,6 @@ class Erasure:
 
     initiator_id: UUID
     pseudonym: str
-    username: str
-    """As it was; the pseudonym when it was replaced already."""
 
 
 class Recent(NamedTuple):
@@ -182,8 +154,8 @@ async def begin(cursor: Cursor, user: UUID) -> str | None:
 async def unfinished(cursor: Cursor) -> list[Erasure]:
     """Return the erasures that are under way."""
     return [
-        Erasure(initiator_id=identifier, pseudonym=pseudonym, username=username or pseudonym)
-        for identifier, pseudonym, username in await many(cursor, _UNFINISHED)
+        Erasure(initiator_id=identifier, pseudonym=pseudonym)
+        for identifier, pseudonym in await many(cursor, _UNFINISHED)
     ]
 
 
@@ -195,7 +167,7 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
     """
     erased = Erased()
     user = erasure.initiator_id
-    for day in await database.transaction(stored_days):
+    for day in await database.transaction(audited_days):
         after: UUID | None = None
         count = 0
         while True:
@@ -209,9 +181,16 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
                 break
         erased.interceptions += count
         erased.days += bool(count)
-        await database.transaction(
-            lambda cursor, day=day: _rename_in_audit(cursor, day, erasure)  # type: ignore[misc]
-        )
+        entry: UUID | None = None
+        while True:
+            entry = await database.transaction(
+                lambda cursor, day=day, entry=entry: audit_about.rename_next(  # type: ignore[misc]
+                    cursor, day, user, entry
+                ),
+                statement_seconds=AUDIT_SECONDS,
+            )
+            if entry is None:
+                break
 
     async def finish(cursor: Cursor) -> None:
         await none(cursor, _SESSIONS, (str(user),))
@@ -221,32 +200,6 @@ async def carry_out(database: Transactions, erasure: Erasure) -> Erased:
 
     await database.transaction(finish)
     return erased
-
-
-async def _rename_in_audit(cursor: Cursor, day: date, erasure: Erasure) -> None:
-    """Write the pseudonym wherever the audit log of a day has the name."""
-    literal, name, pseudonym = day_literal(day), erasure.username, erasure.pseudonym
-    names = {"user": str(erasure.initiator_id), "name": name, "pseudonym": pseudonym}
-    await none(cursor, _AUDIT.format(day=literal), names)
-    changes: dict[UUID, str] = {}
-    for identifier, q, search in await many(cursor, _SEARCHES.format(day=literal), (name,)):
-        was = {key: value for key, value in (("q", q), ("search", search)) if value is not None}
-        # In words that are looked for in content, only the key says that a name is meant.
-        now = {key: _renamed(was[key], name, pseudonym, bare=key == "q") for key in was}
-        if now != was:
-            changes[identifier] = json.dumps(now)
-    if changes:
-        params = (uuid_array(changes), text_array(changes.values()))
-        await none(cursor, _SEARCHED.format(day=literal), params)
-
-
-def _renamed(search: object, name: str, pseudonym: str, *, bare: bool) -> object:
-    """Return a search with the pseudonym; the command line's may be values by key."""
-    if isinstance(search, str):
-        return with_initiator_called(search, name, pseudonym, bare=bare)
-    if isinstance(search, dict) and search.get("initiator") == name:
-        return {**search, "initiator": pseudonym}
-    return search
 
 
 async def recent(cursor: Cursor, *, within_seconds: float) -> list[Recent]:

@@ -18,6 +18,7 @@ from bridge.store.connection import Cursor
 from bridge.store.rows import many, none, one
 
 INTERCEPTIONS = "aibridge_interceptions"
+AUDIT_LOG = "audit_log"
 RECORDED = (
     "aibridge_user_prompts",
     "aibridge_token_usages",
@@ -26,7 +27,7 @@ RECORDED = (
     "aibridge_model_thoughts",
     "aibridge_legs",
     "aibridge_stored_objects",
-    "audit_log",
+    AUDIT_LOG,
     INTERCEPTIONS,
 )
 """Partitioned tables that the writer fills."""
@@ -59,7 +60,7 @@ WHERE c.relname ~ '_p[0-9]{{8}}$' AND c.relkind = 'r' AND c.relnamespace = {_SCH
 _DAYS = """
 SELECT c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'aibridge_interceptions'::regclass AND NOT i.inhdetachpending
+WHERE i.inhparent = ANY(%s::regclass[]) AND NOT i.inhdetachpending
 """
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 
@@ -158,13 +159,12 @@ async def partitions(cursor: Cursor) -> list[Partition]:
 
 async def stored_days(cursor: Cursor) -> list[date]:
     """Return the days that have interceptions, or room for them, newest first."""
-    days = []
-    for (name,) in await many(cursor, _DAYS):
-        match = _NAME.fullmatch(name)
-        day = _day(match.group(2)) if match else None
-        if day is not None:
-            days.append(day)
-    return sorted(days, reverse=True)
+    return await _days_of(cursor, INTERCEPTIONS)
+
+
+async def audited_days(cursor: Cursor) -> list[date]:
+    """Return the days that have interceptions or, held for longer, entries of the audit log."""
+    return await _days_of(cursor, INTERCEPTIONS, AUDIT_LOG)
 
 
 def neighbours(days: Iterable[date], *, before: int, after: int) -> tuple[date, date]:
@@ -196,6 +196,17 @@ async def _make(cursor: Cursor, table: str, day: date, left: Partition | None) -
         f"ALTER TABLE {table} ATTACH PARTITION {name} "
         f"FOR VALUES FROM ('{day.isoformat()}') TO ('{after.isoformat()}')",
     )
+
+
+async def _days_of(cursor: Cursor, *tables: str) -> list[date]:
+    """Return the days of which one of `tables` has a partition, newest first."""
+    days = set()
+    for (name,) in await many(cursor, _DAYS, (list(tables),)):
+        match = _NAME.fullmatch(name)
+        day = _day(match.group(2)) if match else None
+        if day is not None:
+            days.add(day)
+    return sorted(days, reverse=True)
 
 
 def _day(digits: str) -> date | None:

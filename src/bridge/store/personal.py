@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from bridge.store.audit_about import ABOUT, NAMED
 from bridge.store.connection import Cursor
 from bridge.store.partitions import day_literal
 from bridge.store.rows import many
@@ -33,12 +34,12 @@ _OBJECTS = """
 SELECT to_jsonb(o) || '{{"type": "stored_object"}}' FROM aibridge_stored_objects o
 WHERE o.day = {day} AND o.initiator_id = %s::uuid ORDER BY o.id
 """
-_AUDIT = """
-SELECT to_jsonb(a) || '{{"type": "audit"}}' FROM audit_log a
-WHERE a.day = {day} AND (a.actor_id = %s::uuid OR %s IN (a.target, a.detail ->> 'user')
-                         OR a.detail -> 'users' ? %s)
+_AUDIT = f"""
+WITH u AS MATERIALIZED ({NAMED} WHERE u.id = %s::uuid)
+SELECT to_jsonb(a) || '{{{{"type": "audit"}}}}' FROM audit_log a, u
+WHERE a.day = {{day}} AND (a.actor_id = u.id OR {ABOUT})
 ORDER BY a.id
-"""
+"""  # noqa: S608  # constants only
 
 Rows = list[dict[str, Any]]
 
@@ -64,9 +65,9 @@ async def interceptions_of(cursor: Cursor, day: date, user: UUID, after: UUID | 
     return [identifier for (identifier,) in rows]
 
 
-async def other_rows(cursor: Cursor, day: date, user: UUID, username: str) -> Rows:
+async def other_rows(cursor: Cursor, day: date, user: UUID) -> Rows:
     """Return what else a day holds of a user: stored objects, and rows of the audit log."""
     literal = day_literal(day)
     objects = await many(cursor, _OBJECTS.format(day=literal), (str(user),))
-    audit = await many(cursor, _AUDIT.format(day=literal), (str(user), username, username))
+    audit = await many(cursor, _AUDIT.format(day=literal), (str(user),))
     return [row for (row,) in (*objects, *audit)]

@@ -34,13 +34,14 @@ from bridge.store.writes_sql import (
 STARTED = "interception_started"
 ENDED = "interception_ended"
 TOOL_USAGE = "tool_usage"
+AUDITED = "audit"
 _INSERTS = (
     ("token_usage", TOKEN_USAGES),
     (TOOL_USAGE, TOOL_USAGES),
     ("model_thought", MODEL_THOUGHTS),
     ("leg", LEGS),
     ("stored_object", STORED_OBJECTS),
-    ("audit", AUDIT),
+    (AUDITED, AUDIT),
 )
 
 
@@ -75,6 +76,8 @@ class _Batch:
         self.started: dict[date, list[UUID]] = defaultdict(list)
         self.correlated: dict[date, list[UUID]] = defaultdict(list)
         """Those of `started` that bring the result of a tool call."""
+        self.audited: dict[date, list[str]] = defaultdict(list)
+        """Ids of entries of the audit log."""
         self.calls: set[str] = set()
         self.marks: dict[date, list[tuple[str, str, str]]] = defaultdict(list)
         """Kind, id and interception of each record that a SIEM may want to be told of."""
@@ -117,7 +120,7 @@ async def write_batch(cursor: Cursor, lines: Sequence[JournalLine]) -> None:
         await lineage.link(
             cursor, calls=batch.calls, days=batch.bodies.keys(), children=batch.correlated
         )
-    await blanking.blank_new(cursor, must_be_blank, batch.touched, batch.bodies.keys())
+    await blanking.blank_new(cursor, must_be_blank, batch.touched, batch.audited)
 
 
 def _sorted_out(lines: Sequence[JournalLine]) -> _Batch:
@@ -129,6 +132,8 @@ def _sorted_out(lines: Sequence[JournalLine]) -> _Batch:
             record = _IDENTIFIED.decode(line.body).id
             interception = "NULL" if identifier is None else str(identifier)
             batch.marks[line.day].append((line.kind, record, interception))
+        if line.kind == AUDITED:
+            batch.audited[line.day].append(_IDENTIFIED.decode(line.body).id)
         if identifier is None:
             continue
         batch.touched[line.day].add(identifier)

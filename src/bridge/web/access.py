@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
-from uuid import UUID
 
-from bridge.auth.audit import change
+from bridge.auth.audit import Whose, change, read_of
 from bridge.auth.authentication import (
     NOT_FOR_MANAGING,
     NOTHING_SENT_TO_MANAGE,
@@ -31,18 +30,6 @@ class Append(Protocol):
 
     def __call__(self, records: list[Record], /) -> object:
         """Write `records`; raises Unavailable."""
-
-
-class Whose(Protocol):
-    """Whose content something is."""
-
-    @property
-    def id(self) -> UUID:
-        """Of the user."""
-
-    @property
-    def username(self) -> str:
-        """Of the user."""
 
 
 class Access:
@@ -108,7 +95,7 @@ class Access:
         actor: Actor,
         *,
         target: str,
-        users: Sequence[str],
+        users: Sequence[Whose],
         detail: Mapping[str, object],
     ) -> None:
         """Write down that `actor` is about to see others' content; what cannot be is not shown.
@@ -117,7 +104,7 @@ class Access:
             request: by which it is read.
             actor: who reads it.
             target: the id of what is read, or how many things are.
-            users: names of whose content it is, in any order, repeats allowed.
+            users: whose content it is, in any order, repeats allowed.
             detail: what else says which content it is.
 
         Raises:
@@ -129,7 +116,7 @@ class Access:
             now=self._clock.seconds(),
             source=self.source(request),
             actor=actor,
-            detail={**detail, "users": sorted(set(users))},
+            detail={**detail, **read_of(users)},
         )
         self._append([row])
 
@@ -162,7 +149,7 @@ class Access:
             request,
             actor,
             target=first if len(others) == 1 else f"{len(others)} {what}",
-            users=[whose.username for _, whose in others],
+            users=[whose for _, whose in others],
             detail={**detail, "first": first, "last": last},
         )
 

@@ -197,7 +197,7 @@ class SessionEndpoints:
                 asked.request,
                 asked.actor,
                 target=found.id,
-                users=[found.initiator.username],
+                users=[found.initiator],
                 detail=page,
             )
         return found
