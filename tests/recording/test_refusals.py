@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from bridge.domain.errors import Forbidden, Unauthenticated, Unavailable
@@ -56,13 +57,11 @@ class RefusalsTests(BridgeTestCase):
         self.refusals.close()
 
         self.assertEqual(
-            [(row.detail, row.actor_name, row.count) for row in self.rows],
-            [
-                ({"code": "unauthenticated", "user": f"user-{n}", "user_id": str(UUID(int=n))},
-                 None, 1)
-                for n in (1, 2, 1)
-            ],
+            [(row.detail["user"], row.detail["user_id"], row.actor_name, row.count)
+             for row in self.rows],
+            [(f"user-{n}", str(UUID(int=n)), None, 1) for n in (1, 2, 1)],
         )  # fmt: skip
+        self.assertEqual({row.detail["code"] for row in self.rows}, {"unauthenticated"})
 
     def test_alike_ones_are_counted_and_written_together(self) -> None:
         for _ in range(1000):
@@ -73,6 +72,28 @@ class RefusalsTests(BridgeTestCase):
         self.flush()
 
         self.assertEqual([row.count for row in self.rows], [1, 999])
+
+    def test_what_was_counted_says_when_it_came(self) -> None:
+        for _ in range(3):
+            self.note()
+            self.clock.advance(1)
+        self.clock.advance(WINDOW_SECONDS)
+        self.flush()
+
+        first, counted = self.rows
+        came = [(first.at + timedelta(seconds=after)).isoformat() for after in (1, 2)]
+        self.assertEqual([counted.detail[name] for name in ("first_at", "last_at")], came)
+        self.assertNotIn("first_at", first.detail)
+
+    def test_another_reason_is_a_row_of_its_own(self) -> None:
+        for reason in ("It is not valid.", "No token was sent.", "It is not valid."):
+            self.refusals.note(Unauthenticated(reason), actor=None, path="/x", source="192.0.2.7")
+        self.refusals.close()
+
+        self.assertEqual(
+            [(row.reason, row.count) for row in self.rows],
+            [("It is not valid.", 1), ("No token was sent.", 1), ("It is not valid.", 1)],
+        )
 
     def test_what_comes_no_more_is_forgotten(self) -> None:
         self.note()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.domain.clock import Clock, utc
@@ -27,6 +27,16 @@ class _Folded:
     source: str
     written_at: float
     count: int = 0
+    first_at: float = 0.0
+    """Of those that are counted, like the last."""
+    last_at: float = 0.0
+
+    def counted(self, now: float) -> None:
+        """Count one more."""
+        if not self.count:
+            self.first_at = now
+        self.count += 1
+        self.last_at = now
 
 
 class Refusals:
@@ -55,22 +65,22 @@ class Refusals:
         if holder is not None:
             # Behind one address there may be many, and a row says of one that it was refused.
             who = str(holder.user_id)
-        key = (who, error.status, error.code, path[:64])
+        key = (who, error.status, error.message[:64], path[:64])
         known = self._kinds.get(key)
         if known is not None:
-            known.count += 1
+            known.counted(now)
             return
         if len(self._kinds) >= _MAX_KINDS:
             # Somebody makes up addresses or paths: all that is left of them is a number.
             key = ("", error.status, error.code, "")
             if key in self._kinds:
-                self._kinds[key].count += 1
+                self._kinds[key].counted(now)
                 return
             actor, path, source = None, "(many)", "(many)"
         # A token or key that somebody put into the path must not outlive the request.
         folded = _Folded(actor, error, redacted_text(path)[:_MAX_TEXT], source, now)
         self._kinds[key] = folded
-        self._write(folded, count=1)
+        self._write(folded, count=1, detail={})
 
     async def flush(self) -> None:
         """Write what was counted and is a window old; forget what came no more."""
@@ -81,7 +91,7 @@ class Refusals:
             if folded.count == 0:
                 del self._kinds[key]
                 continue
-            self._write(folded, count=folded.count)
+            self._write_counted(folded)
             folded.count = 0
             folded.written_at = now
 
@@ -89,14 +99,19 @@ class Refusals:
         """Write all that was counted."""
         for folded in self._kinds.values():
             if folded.count:
-                self._write(folded, count=folded.count)
+                self._write_counted(folded)
         self._kinds.clear()
 
-    def _write(self, folded: _Folded, *, count: int) -> None:
+    def _write_counted(self, folded: _Folded) -> None:
+        """Write how many there were, and when: the row is later."""
+        times = {name: utc(getattr(folded, name)).isoformat() for name in ("first_at", "last_at")}
+        self._write(folded, count=folded.count, detail=times)
+
+    def _write(self, folded: _Folded, *, count: int, detail: Mapping[str, object]) -> None:
         now = self._clock.seconds()
         identifier = uuid7(now)
         actor, error = folded.actor, folded.error
-        detail: dict[str, object] = {"code": error.code}
+        detail = {"code": error.code, **detail}
         if isinstance(error, Unauthenticated) and error.holder is not None:
             # The reason names them; by the id the name is found when they are erased.
             detail |= {"user": error.holder.username, "user_id": str(error.holder.user_id)}
