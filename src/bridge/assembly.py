@@ -249,10 +249,12 @@ def assemble(
         addresses=addresses,
         administration=administration,
         lifetimes=lifetimes,
+        client_stall=settings[options.CLIENT_STALL],
     )
     pages = build_pages(
         directory=directory,
         access=management.access,
+        pacing=management.pacing,
         pool=asked,
         append=journal.append,
         durable=journal.durable,

@@ -351,6 +351,34 @@ class ValidTests(DirectoryCase):
         self.assertFalse(directory.valid(actor, NOW + 1))
 
 
+class UndiminishedTests(DirectoryCase):
+    def undiminished_after(self, **changes: object) -> bool:
+        """Say whether somebody may still do all that they might, after a change of their token."""
+        directory = self.started()
+        actor = directory.identify(self.value)
+        self.database.change(msgspec.structs.replace(self.issued, **changes))
+        return directory.undiminished(actor, NOW + 1)
+
+    def test_who_keeps_what_they_had_is(self) -> None:
+        self.assertTrue(self.undiminished_after(roles=(*self.issued.roles, Role.OWNER)))
+
+    def test_who_lost_a_role_is_not(self) -> None:
+        """An export of everybody's records ends when its reader is no auditor any more."""
+        self.assertFalse(self.undiminished_after(roles=()))
+
+    def test_whose_token_was_revoked_is_not(self) -> None:
+        self.assertFalse(self.undiminished_after(revoked_at=NOW))
+
+    def test_while_nobody_can_be_known_everybody_is(self) -> None:
+        """What runs is ended by a revocation, not by doubt."""
+        directory = self.started()
+        actor = directory.identify(self.value)
+        unsure = self.build()
+
+        self.assertFalse(unsure.ready)
+        self.assertTrue(unsure.undiminished(actor, NOW + 1))
+
+
 class SnapshotTests(DirectoryCase):
     def test_a_restart_while_the_database_is_away_still_knows_everybody(self) -> None:
         """The token works after a restart without Postgres."""

@@ -36,6 +36,7 @@ def person(identifier: UUID, name: str, *roles: Role, scope: Scope = Scope.MANAG
     )
 
 
+CLIENT_STALL = 120.0
 ACTORS = {
     "aib_alice": person(ALICE, "alice", Role.MEMBER),
     "aib_owner": person(BOB, "bob", Role.OWNER),
@@ -45,7 +46,14 @@ ACTORS = {
 
 
 class Tokens:
-    """Knows everybody above; a token is good if it looks like one."""
+    """Knows everybody above; a token is good if it looks like one, and not ended."""
+
+    def __init__(self) -> None:
+        self.ended: set[str] = set()
+        """Names of users."""
+
+    def undiminished(self, actor: Actor, now: float) -> bool:
+        return actor.username not in self.ended
 
     def identify(self, token: str, /) -> Actor:
         for known, actor in ACTORS.items():
@@ -65,6 +73,9 @@ class Everybody:
 
 
 class ManagementTestCase(StoreTestCase):
+    clock: Any = reactor
+    """For what the API does; connections have the real one."""
+
     async def setUp(self) -> None:
         await super().setUp()
         self.maker = Maker()
@@ -73,22 +84,24 @@ class ManagementTestCase(StoreTestCase):
         self.cutoff: datetime | None = None
         self.not_ready: str | None = None
         real: Any = reactor
+        self.tokens = Tokens()
         self.management = Management(
-            directory=Tokens(),
+            directory=self.tokens,
             pool=self.transactions(),
             cutoff=lambda: self.cutoff,
             append=self._append,
             refusals=Refusals(append=self._append, clock=real),
             not_ready=lambda: self.not_ready,
-            clock=real,
+            clock=self.clock,
             addresses=ClientAddresses(behind_proxy=False),
             administration=administration_by(
                 pool=self.pool, append=self._append, durable=self._durable, clock=real
             ),
             lifetimes=Lifetimes(default=30 * 86400.0, longest=365 * 86400.0),
+            client_stall=CLIENT_STALL,
         )
         site = BridgeSite(
-            resource=self.management.app.resource(),
+            resource=self.resource(),
             gate=Everybody(),
             memory=BodyMemory(limit_bytes=100_000),
             limits=SiteLimits(
@@ -107,6 +120,10 @@ class ManagementTestCase(StoreTestCase):
         await self.client.close()
         await self.port.stopListening()
         await super().tearDown()
+
+    def resource(self) -> Any:
+        """Return what is served."""
+        return self.management.app.resource()
 
     def transactions(self) -> Transactions:
         """Return where the API's statements run."""

@@ -188,6 +188,13 @@ class TokenDirectory:
         known = self._tokens.get(actor.token_id)
         return known is not None and _why_ended(known, now) is None
 
+    def undiminished(self, actor: Actor, now: float) -> bool:
+        """Say whether `actor`, identified earlier, is `valid` at `now` and has lost no role."""
+        if not self.valid(actor, now):
+            return False
+        known = self._tokens.get(actor.token_id)
+        return known is None or actor.roles.issubset(known.roles)
+
     async def refresh(self) -> None:
         """Ask the database now; what is known stays when it does not answer. Never overlaps.
 

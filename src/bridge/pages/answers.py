@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from bridge.domain.identity import Actor
 from bridge.pages.templating import Templates
 from bridge.web.incoming import BridgeRequest
-from bridge.web.paced import PacedAnswer
+from bridge.web.paced import Pacing
 
 T = TypeVar("T")
 
@@ -50,6 +51,8 @@ class Download:
 
     filename: str
     pieces: AsyncIterator[str]
+    actor: Actor
+    """Who gets it, as long as they may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,17 @@ Answer = Page | Redirect | Download | Nothing
 class Answers:
     """Sends answers."""
 
-    def __init__(self, templates: Templates, in_thread: InThread) -> None:
-        """Render with `templates`; what might hold up others is done by `in_thread`."""
+    def __init__(self, templates: Templates, in_thread: InThread, pacing: Pacing) -> None:
+        """Send nothing yet.
+
+        Args:
+            templates: render pages.
+            in_thread: does what might hold up others.
+            pacing: makes downloads go no faster than their reader.
+        """
         self._templates = templates
         self._in_thread = in_thread
+        self._pacing = pacing
 
     async def send(
         self, request: BridgeRequest, answer: Answer, values: Mapping[str, object]
@@ -88,12 +98,30 @@ class Answers:
                 request.setResponseCode(204)
                 return b""
             case Download():
-                return await _download(request, answer)
+                return await self._download(request, answer)
 
     def page(self, request: BridgeRequest, page: Page) -> bytes:
         """Return the HTML of a small page for somebody whom nobody knows."""
         nonce = _new_nonce()
         return _sent(request, page, self._rendered(page, {"visit": None}, nonce), nonce)
+
+    async def _download(self, request: BridgeRequest, download: Download) -> bytes:
+        """Write the pieces as they come; the next is read when the client has taken the last."""
+        self._pacing.check(download.actor)
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        name = download.filename.encode("ascii", "replace").replace(b'"', b"_")
+        request.setHeader(b"content-disposition", b'attachment; filename="' + name + b'"')
+        if request.method == b"HEAD":
+            return b""
+        answer = self._pacing.begin(request, download.actor)
+        try:
+            async for piece in download.pieces:
+                if request.over:
+                    return b""
+                await answer.write(piece.encode("utf-8", "replace"))
+        finally:
+            answer.close()
+        return b""
 
     def _rendered(self, page: Page, values: Mapping[str, object], nonce: str) -> bytes:
         more = page.more() if page.more is not None else {}
@@ -151,21 +179,3 @@ def _policy(nonce: str) -> bytes:
         "img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ).encode("ascii")
-
-
-async def _download(request: BridgeRequest, download: Download) -> bytes:
-    """Write the pieces as they come; the next is read when the client has taken the last."""
-    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-    name = download.filename.encode("ascii", "replace").replace(b'"', b"_")
-    request.setHeader(b"content-disposition", b'attachment; filename="' + name + b'"')
-    if request.method == b"HEAD":
-        return b""
-    answer = PacedAnswer(request)
-    try:
-        async for piece in download.pieces:
-            if request.over:
-                return b""
-            await answer.write(piece.encode("utf-8", "replace"))
-    finally:
-        answer.close()
-    return b""

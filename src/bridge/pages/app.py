@@ -15,6 +15,7 @@ from bridge.pages.guards import HOME, SIGN_IN
 from bridge.pages.templating import Templates
 from bridge.pages.visit import Visit
 from bridge.web.incoming import BridgeRequest
+from bridge.web.paced import Pacing
 from bridge.web.router import Router, as_bridge_error, request_id
 
 Handler = Callable[..., Awaitable[Answer]]
@@ -47,7 +48,13 @@ class Pages:
     """Serves `/ui/`."""
 
     def __init__(
-        self, *, entrance: Entrance, parts: Sequence[Part], first: str, in_thread: InThread
+        self,
+        *,
+        entrance: Entrance,
+        parts: Sequence[Part],
+        first: str,
+        in_thread: InThread,
+        pacing: Pacing,
     ) -> None:
         """Serve pages.
 
@@ -56,12 +63,13 @@ class Pages:
             parts: the pages.
             first: the path of the page that people see first.
             in_thread: does work that would hold up others.
+            pacing: makes downloads go no faster than their reader.
         """
         self._entrance = entrance
         self._first = first
         assets = load_assets()
         self._assets: Mapping[str, Asset] = {asset.path: asset for asset in assets.values()}
-        self._answers = Answers(Templates(assets), in_thread)
+        self._answers = Answers(Templates(assets), in_thread, pacing)
         self.app = PagesRouter(self._answers)
         for path in ("/", "/ui", HOME):
             self.app.route(path, methods=["GET"])(self._home)

@@ -29,6 +29,7 @@ from bridge.policy.shared_limits import SharedLimits
 from bridge.recording.refusals import Refusals
 from bridge.web.access import Access
 from bridge.web.addresses import ClientAddresses
+from bridge.web.paced import Pacing
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ def build_pages(
     *,
     directory: TokenDirectory,
     access: Access,
+    pacing: Pacing,
     pool: Transactions,
     append: Callable[[Sequence[Record]], object],
     durable: Callable[[], Awaitable[object]],
@@ -55,6 +57,7 @@ def build_pages(
     Args:
         directory: who knows the tokens.
         access: keeps account of what is read.
+        pacing: makes downloads go no faster than their reader.
         pool: where statements run.
         append: writes records into the journal.
         durable: waits until what was written is safe on disk.
@@ -105,4 +108,5 @@ def build_pages(
         ),
         first="/ui/overview",
         in_thread=in_thread,
+        pacing=pacing,
     )

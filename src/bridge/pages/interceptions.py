@@ -127,11 +127,15 @@ class InterceptionPages:
             raise NotFound("There is no such text.")
         found = await self._read(visit, identifier, longest=1)
         self._reading.note(visit, [(found.id, found.initiator)])
-        pieces = self._pieces(place, found.id, int(n))
+        pieces = self._pieces(place, found, int(n))
         first = await anext(pieces, None)
         if first is None:
             raise NotFound("There is no such text.")
-        return Download(filename=f"{found.id}-{kind}-{n}.txt", pieces=_with_first(first, pieces))
+        return Download(
+            filename=f"{found.id}-{kind}-{n}.txt",
+            pieces=_with_first(first, pieces),
+            actor=visit.actor,
+        )
 
     async def _read(self, visit: Visit, identifier: str, *, longest: int) -> InterceptionDetail:
         """Return an interception that may be seen.
@@ -159,19 +163,30 @@ class InterceptionPages:
             raise NotFound("There is no such interception.")
         return found
 
-    async def _pieces(self, place: TextPlace, identifier: UUID, n: int) -> AsyncIterator[str]:
-        """Yield a text in pieces, each read when it is asked for."""
-        begin = 0
+    async def _pieces(self, place: TextPlace, of: InterceptionDetail, n: int) -> AsyncIterator[str]:
+        """Yield a text in pieces, each read when it is asked for; none when there is no such text.
+
+        Raises:
+            NotFound: the rest has meanwhile been deleted, or is too old to be shown.
+        """
+        read = 0
         while True:
+            # The last character once more: without it there would be no text any more.
+            again = min(read, 1)
             piece = await self._reading.pool.transaction(
-                _reader(place, identifier, n, begin), read_only=True
+                _reader(place, of.id, n, read - again, _PIECE_CHARACTERS + again), read_only=True
             )
-            if piece is None or (begin and not piece):
+            cutoff = self._reading.cutoff()
+            if read and (not piece or (cutoff is not None and of.started_at < cutoff)):
+                raise NotFound("There is no such text any more.")
+            if piece is None:
                 return
-            yield piece
+            piece = piece[again:]
+            if piece or not read:
+                yield piece
             if len(piece) < _PIECE_CHARACTERS:
                 return
-            begin += len(piece)
+            read += len(piece)
 
 
 def _contents(it: InterceptionDetail, excerpts: Excerpts) -> Mapping[str, object]:
@@ -208,7 +223,7 @@ def _given_back(
 
 
 def _reader(
-    place: TextPlace, identifier: UUID, n: int, begin: int
+    place: TextPlace, identifier: UUID, n: int, begin: int, length: int
 ) -> Callable[..., Awaitable[str | None]]:
     async def read(cursor: object) -> str | None:
         return await read_text(
@@ -217,7 +232,7 @@ def _reader(
             identifier,
             n,
             begin=begin,
-            length=_PIECE_CHARACTERS,
+            length=length,
         )
 
     return read

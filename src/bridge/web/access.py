@@ -13,7 +13,7 @@ from bridge.auth.authentication import (
     authenticate,
 )
 from bridge.domain.clock import Clock
-from bridge.domain.errors import BridgeError, Forbidden
+from bridge.domain.errors import BridgeError, Forbidden, Unauthenticated
 from bridge.domain.identity import Actor, Scope
 from bridge.domain.records import Record
 from bridge.recording.refusals import Refusals
@@ -23,6 +23,14 @@ from bridge.web.incoming import BridgeRequest
 
 CONTENT_READ = "content.read"
 """The audit action of reading what somebody else asked or was answered."""
+_ENDED_MEANWHILE = "The token that this request came with, or a role of its user, has ended."
+
+
+class Tokens(Directory, Protocol):
+    """Who knows the tokens, and what has become of them."""
+
+    def undiminished(self, actor: Actor, now: float) -> bool:
+        """Say whether `actor`, identified earlier, may still do all that they might then."""
 
 
 class Append(Protocol):
@@ -38,7 +46,7 @@ class Access:
     def __init__(
         self,
         *,
-        directory: Directory,
+        directory: Tokens,
         refusals: Refusals,
         append: Append,
         clock: Clock,
@@ -88,6 +96,15 @@ class Access:
         """Note that `actor`, None for somebody unknown, was refused."""
         path = head_of(request).target.partition(b"?")[0].decode("latin-1")
         self._refusals.note(error, actor=actor, path=path, source=self.source(request))
+
+    def check(self, actor: Actor) -> None:
+        """Make sure, in the middle of a long answer, that `actor` may still have it.
+
+        Raises:
+            Unauthenticated: the token has ended since, or its user has, or has lost a role.
+        """
+        if not self._directory.undiminished(actor, self._clock.seconds()):
+            raise Unauthenticated(_ENDED_MEANWHILE)
 
     def content_is_read(
         self,

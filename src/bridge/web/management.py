@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from twisted.internet.interfaces import IReactorTime
+
 from bridge.administration import Administration, Lifetimes
-from bridge.auth.authentication import Directory
-from bridge.domain.clock import Clock
 from bridge.domain.identity import Actor
 from bridge.recording.refusals import Refusals
-from bridge.web.access import Access, Append
+from bridge.web.access import Access, Append, Tokens
 from bridge.web.addresses import ClientAddresses
 from bridge.web.endpoints import Asked, Endpoint, serve
 from bridge.web.gateway import PREFIXES
@@ -25,6 +25,7 @@ from bridge.web.management_search import SearchEndpoints
 from bridge.web.management_sessions import SessionEndpoints
 from bridge.web.management_usage import UsageEndpoints
 from bridge.web.openapi import description
+from bridge.web.paced import Pacing
 from bridge.web.router import Router
 
 
@@ -34,16 +35,17 @@ class Management:
     def __init__(
         self,
         *,
-        directory: Directory,
+        directory: Tokens,
         pool: Transactions,
         cutoff: Callable[[], datetime | None],
         append: Append,
         refusals: Refusals,
         not_ready: Callable[[], str | None],
-        clock: Clock,
+        clock: IReactorTime,
         addresses: ClientAddresses,
         administration: Callable[[Actor, str], Administration],
         lifetimes: Lifetimes,
+        client_stall: float,
     ) -> None:
         """Serve records, and manage who may use the bridge.
 
@@ -54,14 +56,16 @@ class Management:
             append: writes audit records.
             refusals: notes what is refused.
             not_ready: why no requests should be sent here; None when they should.
-            clock: gives the time.
+            clock: gives the time, and the limits of waits.
             addresses: says where a request comes from.
             administration: makes changes in the name of an actor, who asks from an address.
             lifetimes: of new tokens.
+            client_stall: how long, in seconds, a client may leave a long answer unread.
         """
         self.access = Access(
             directory=directory, refusals=refusals, append=append, clock=clock, addresses=addresses
         )
+        self.pacing = Pacing(check=self.access.check, clock=clock, client_stall=client_stall)
         self.app = Router()
         Health(not_ready=not_ready).serve_on(self.app)
         self.endpoints: tuple[Endpoint, ...] = (
@@ -69,7 +73,9 @@ class Management:
             *SessionEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
             *UsageEndpoints(pool=pool, cutoff=cutoff).endpoints(),
             *SearchEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
-            *ExportEndpoints(access=self.access, pool=pool, cutoff=cutoff).endpoints(),
+            *ExportEndpoints(
+                access=self.access, pool=pool, cutoff=cutoff, pacing=self.pacing
+            ).endpoints(),
             *AccountEndpoints(
                 access=self.access,
                 pool=pool,

@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from bridge.domain.errors import InvalidRequest
-from bridge.store.export import HEADINGS, Export, Format
+from bridge.store.export import HEADINGS, Export, Format, Page
 from bridge.store.filters import Filter, InvalidFilter, filter_from, page_id, parse
 from bridge.web.access import Access
 from bridge.web.endpoints import Asked, Endpoint, Parameter, wrong
 from bridge.web.management_interceptions import SEARCH, Transactions
-from bridge.web.paced import PacedAnswer
+from bridge.web.paced import Pacing
 
 PAGE_ROWS = 250
 CONTENT_TYPES = {
@@ -61,12 +61,25 @@ class ExportEndpoints:
     """Streams interceptions, oldest first."""
 
     def __init__(
-        self, *, access: Access, pool: Transactions, cutoff: Callable[[], datetime | None]
+        self,
+        *,
+        access: Access,
+        pool: Transactions,
+        cutoff: Callable[[], datetime | None],
+        pacing: Pacing,
     ) -> None:
-        """Read from `pool`, nothing older than `cutoff`; tell `access` what is read."""
+        """Read nothing yet.
+
+        Args:
+            access: is told what is read.
+            pool: where statements run.
+            cutoff: older records are not shown any more; None shows all. Asked for every page.
+            pacing: makes the answer go no faster than its reader, and no longer than they may.
+        """
         self._access = access
         self._pool = pool
         self._cutoff = cutoff
+        self._pacing = pacing
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return what is served."""
@@ -94,11 +107,10 @@ class ExportEndpoints:
             format=form,
             after_id=_after(after),
             visible_to=asked.visible_to,
-            cutoff=self._cutoff(),
+            cutoff=None,
         )
-        page = await self._pool.transaction(
-            lambda cursor: export.next(cursor, rows=PAGE_ROWS), read_only=True
-        )
+        page = await self._page(export)
+        self._pacing.check(asked.actor)
         if asked.visible_to is None and page is not None:
             names = ("format", "from", "to", "q", "after")
             self._access.content_is_read(
@@ -114,18 +126,23 @@ class ExportEndpoints:
         request.setHeader(b"cache-control", b"no-store")
         name = f'attachment; filename="aibridge-export.{form.value}"'
         request.setHeader(b"content-disposition", name.encode("ascii"))
-        answer = PacedAnswer(request)
+        answer = self._pacing.begin(request, asked.actor)
         try:
             if not after:
                 await answer.write(HEADINGS[form].encode())
             while page is not None:
                 await answer.write(page.data)
-                page = await self._pool.transaction(
-                    lambda cursor: export.next(cursor, rows=PAGE_ROWS), read_only=True
-                )
+                page = await self._page(export)
         finally:
             answer.close()
         return b""
+
+    async def _page(self, export: Export) -> Page | None:
+        """Return the next page, without what retention has ended by now."""
+        export.cutoff = self._cutoff()
+        return await self._pool.transaction(
+            lambda cursor: export.next(cursor, rows=PAGE_ROWS), read_only=True
+        )
 
 
 def within(wanted: Filter, begin: str, end: str) -> Filter:

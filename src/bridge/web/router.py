@@ -97,6 +97,7 @@ class Router(Klein):
         else:
             answer = as_bridge_error(request, error)
         if request.startedWriting:
+            _log.info("answer cut off", request_id=request_id(request), reason=answer.message)
             cut_off(request)
             return None
         return self.error_body(request, answer)
