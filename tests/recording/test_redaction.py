@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from bridge.domain.clock import utc
 from bridge.domain.identity import CredentialKind
 from bridge.domain.ids import uuid7
-from bridge.domain.interception import Api, Ending, EndState, Interception, Traffic
+from bridge.domain.interception import Api, Ending, EndState, Interception, ToolResult, Traffic
 from bridge.domain.observations import ModelThought, ToolUsage
 from bridge.domain.records import InterceptionStarted, ModelThoughtRecorded, ToolUsageRecorded
+from bridge.domain.secret_work import MOST_AT_ONCE
 from bridge.domain.secrets import Secrets, known_secrets
 from bridge.recording.making import started_of
 from bridge.recording.recorder import LARGE_CHARACTERS, Levels, Recorder, Recording
@@ -92,6 +94,9 @@ class RedactionTests(BridgeTestCase):
             None,
         )
 
+    def call(self, arguments: str) -> ToolUsage:
+        return ToolUsage(response_id="m", tool_call_id="t", tool="Write", input=arguments)
+
     def assertNowhere(self, secret: str) -> None:  # as unittest's
         self.assertNotIn(secret, repr(self.journal.records))
         self.assertNotIn(secret, repr(self.log.lines))
@@ -157,6 +162,91 @@ class RedactionTests(BridgeTestCase):
 
         self.successResultOf(begun)
         self.assertEqual(self.journal.started.prompt, "no [redacted:github-token]")
+
+    def test_a_small_prompt_of_much_to_judge_is_looked_through_in_a_thread(self) -> None:
+        """It is recorded as it was said, and what is secret in it is counted once."""
+        waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        told: list[tuple[str, int]] = []
+        self.redaction = Redaction(Secrets(counted=lambda kind, count: told.append((kind, count))))
+
+        def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+            waiting.append((work, Deferred()))
+            return waiting[-1][1]
+
+        prompt = f"{_KEY} " + "token=aaaa " * 9_000
+        begun = Deferred.fromCoroutine(
+            self.recorder(in_thread=in_thread).begun(self.asked(prompt=prompt))
+        )
+
+        self.assertNoResult(begun)
+        self.assertEqual((self.journal.records, told), ([], []))
+        ((work, done),) = waiting
+        done.callback(work())
+        self.successResultOf(begun)
+        self.assertEqual(
+            self.journal.started.prompt, "[redacted:github-token] " + "token=aaaa " * 9_000
+        )
+        self.assertEqual(told, [("github-token", 1)])
+
+    def test_what_many_tools_gave_back_is_looked_through_in_a_thread(self) -> None:
+        """Each of them takes time of its own, however short it is."""
+        waiting: list[Callable[[], Any]] = []
+
+        def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+            waiting.append(work)
+            return Deferred()
+
+        results = tuple(
+            ToolResult(call_id=f"t{n}", size_bytes=1, is_error=False, content="a")
+            for n in range(2_000)
+        )
+        begun = Deferred.fromCoroutine(
+            self.recorder(in_thread=in_thread).begun(
+                self.asked(prompt="Hello", tool_results=results)
+            )
+        )
+
+        self.assertNoResult(begun)
+        self.assertEqual(len(waiting), 1)
+        begun.cancel()
+        self.failureResultOf(begun, CancelledError)
+
+    def test_what_takes_too_long_to_be_judged_goes_as_a_whole(self) -> None:
+        """A tool call cannot wait for a thread; all that one look finds shares one bound."""
+        recording = self.begin()
+        some = json.dumps({"path": "a", "content": "password=hunter2x " * (MOST_AT_ONCE * 2 // 3)})
+        many = json.dumps(["password=hunter2x"] * 20_000)
+
+        recording.observe(1, [self.call(some), self.call(some), self.call(many)])
+        recording.observe(1, [self.call(some)])
+
+        shown = [json.loads(each.input) for each in self.journal.of(ToolUsageRecorded)]
+        whole = "[redacted:too-many-secrets]"
+        self.assertEqual(shown[0], shown[3])
+        self.assertEqual(shown[0]["content"][:40], "password=[redacted:password] password=[r")
+        self.assertEqual(shown[1:3], [{"path": "a", "content": whole}, whole])
+        self.assertNowhere("hunter2")
+
+    def test_recording_takes_bounded_time_whatever_is_in_it(self) -> None:
+        """No more than for so many pieces is judged while other requests wait."""
+        assigned = json.dumps(["password=hunter2x"] * 20_000)
+        recording = self.begin()
+
+        def in_thread(_: Callable[[], Any]) -> Deferred[Any]:
+            return Deferred()
+
+        asked = self.asked(prompt="token=aaaa " * 23_000)
+        began = time.thread_time()
+
+        recording.observe(1, [self.call(assigned)])
+        observed = time.thread_time()
+        begun = Deferred.fromCoroutine(self.recorder(in_thread=in_thread).begun(asked))
+        prompted = time.thread_time()
+
+        self.assertLess(observed - began, 0.25)
+        self.assertLess(prompted - observed, 0.15)
+        begun.cancel()
+        self.failureResultOf(begun, CancelledError)
 
     def test_what_the_client_says_of_itself_is_looked_through(self) -> None:
         """User agent and metadata, however deep."""

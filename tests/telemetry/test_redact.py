@@ -50,6 +50,10 @@ class RedactedTextTests(BridgeTestCase):
             "host=h password=... user=u Bearer ...",
         )
 
+    def test_text_of_much_that_looks_like_secrets_is_masked_as_a_whole(self) -> None:
+        """What a provider says in an error is looked through while other requests wait."""
+        self.assertEqual(redacted_text("token=aaaa " * 3_000), "[redacted:too-many-secrets]")
+
     @given(st.text(max_size=60), st.text(max_size=60))
     def test_token_is_masked_in_any_surroundings(self, before: str, after: str) -> None:
         """No text around a token saves its secret."""

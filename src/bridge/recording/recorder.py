@@ -14,6 +14,7 @@ from bridge.domain.errors import Unavailable
 from bridge.domain.interception import Ending, Interception, Leg, Traffic
 from bridge.domain.observations import ModelThought, Observation, TokenUsage, ToolUsage
 from bridge.domain.records import InterceptionStarted, Record, TokenUsageRecorded
+from bridge.domain.secret_work import MOST_AT_ONCE, Laborious, Work
 from bridge.recording.brought import Brought, Key
 from bridge.recording.interface import Counting, Journal, RecordLog, Tally
 from bridge.recording.making import (
@@ -31,7 +32,10 @@ R = TypeVar("R", bound=Record)
 
 LARGE_CHARACTERS = 256 * 1024
 """Contents from this size on are looked through in a thread: 5 ms for a million characters, seven
-times as long when there is a secret in them."""
+times as long when there is a secret in them. So are those in which more than MOST_AT_ONCE pieces
+have to be judged; what is observed of an answer cannot wait for that and goes as a whole."""
+_RESULT_CHARACTERS = 256
+"""Of a text that take as long as the beginning of another one."""
 InThread = Callable[
     [Callable[[], tuple[InterceptionStarted, int]]], Awaitable[tuple[InterceptionStarted, int]]
 ]
@@ -108,12 +112,14 @@ class Recorder:
         Raises:
             Unavailable: the journal takes no records.
         """
-        if self._in_thread is None or _content_size(interception) < LARGE_CHARACTERS:
+        if self._in_thread is None:
             return self.begin(interception, own)
         kept, recording, added = self._prepared(interception, own)
         start, prompted = started_of(kept), bool(interception.prompt)
         try:
-            redacted, found = await self._in_thread(lambda: self._redaction.redacted(start, own))
+            redacted, found = self._at_once(start, own) or await self._in_thread(
+                lambda: self._redaction.redacted(start, own)
+            )
             return self._written(recording, kept, redacted, found, prompted=prompted)
         except BaseException:  # the client may leave meanwhile
             self._brought.forget(added)
@@ -131,12 +137,24 @@ class Recorder:
         """
         kept, recording, added = self._prepared(interception, own)
         try:
-            redacted, found = self._redaction.redacted(started_of(kept), own)
+            work = Work(MOST_AT_ONCE)
+            redacted, found = self._redaction.redacted(started_of(kept), own, work)
             prompted = bool(interception.prompt)
             return self._written(recording, kept, redacted, found, prompted=prompted)
         except BaseException:
             self._brought.forget(added)
             raise
+
+    def _at_once(
+        self, start: InterceptionStarted, own: Collection[str]
+    ) -> tuple[InterceptionStarted, int] | None:
+        """Return a start without secrets, and how many; None when that takes too long."""
+        if _content_size(start) >= LARGE_CHARACTERS:
+            return None
+        try:
+            return self._redaction.redacted(start, own, Work(MOST_AT_ONCE, gives_up=True))
+        except Laborious:
+            return None
 
     def _prepared(
         self, interception: Interception, own: Collection[str]
@@ -268,7 +286,7 @@ class Recording:
         own: list[Record] = [] if leg is None else [leg_of(self.interception, leg, now)]
         if self.interception.stores and ending.response_id:
             own.append(stored_of(self.interception, ending.response_id, now))
-        end = self.redacted(ended_of(self.interception, ending, now))
+        end = self.redacted(ended_of(self.interception, ending, now), Work(MOST_AT_ONCE))
         partial = end.partially_observed or self._altered
         end = replace(end, partially_observed=partial, redactions=self.redactions)
         try:
@@ -297,15 +315,16 @@ class Recording:
         if self.tally is not None:
             self.tally.add(records)
 
-    def redacted(self, record: R) -> R:
+    def redacted(self, record: R, work: Work) -> R:
         """Return `record` without secrets; the end says how many there were in all."""
-        kept, found = self._redaction.redacted(record, self._own)
+        kept, found = self._redaction.redacted(record, self._own, work)
         self.redactions += found
         return kept
 
     def _details(self, leg: int, observations: Sequence[Observation]) -> list[Record]:
+        work = Work(MOST_AT_ONCE)
         return [
-            self.redacted(record)
+            self.redacted(record, work)
             for observation in observations
             if (record := self._observed(leg, observation)) is not None
         ]
@@ -334,11 +353,12 @@ class Recording:
                 assert_never(observation)
 
 
-def _content_size(interception: Interception) -> int:
-    """Return how many characters of content come with an interception."""
-    size = len(interception.prompt or "")
-    for each in interception.tool_results:
-        size += len(each.content or "")
+def _content_size(start: InterceptionStarted) -> int:
+    """Return how many characters of content a start has, with what each text costs by itself."""
+    size = len(start.prompt or "")
+    for each in start.tool_results:
+        if each.content:
+            size += len(each.content) + _RESULT_CHARACTERS
     return size
 
 

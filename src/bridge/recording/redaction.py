@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bridge.domain.records import AnyRecord, Record, ToolResultBrought
 from bridge.domain.secret_spans import SHORTEST_VALUE
+from bridge.domain.secret_work import Work
 from bridge.domain.secrets import Secrets
 
 R = TypeVar("R", bound=Record)
@@ -36,19 +37,30 @@ _TOO_DEEP = "[redacted:too-deep]"
 class Redacting(Protocol):
     """What takes the secrets out of records."""
 
-    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:
+    def redacted(
+        self, record: R, own: Collection[str] = (), work: Work | None = None
+    ) -> tuple[R, int]:
         """Return `record` without secrets, and how many there were.
 
         Args:
             record: about to be written down.
             own: credentials that came with the request.
+            work: what may be judged of this record and others; beyond it texts go as a whole.
+
+        Raises:
+            Laborious: it is more than `work` allows, and that gives up; nothing was counted.
         """
 
 
 class NoRedaction:
     """Leaves records as they are."""
 
-    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:  # noqa: ARG002  # Redacting's
+    def redacted(
+        self,
+        record: R,
+        own: Collection[str] = (),  # noqa: ARG002  # Redacting's
+        work: Work | None = None,  # noqa: ARG002  # Redacting's
+    ) -> tuple[R, int]:
         """Return `record`."""
         return record, 0
 
@@ -72,7 +84,9 @@ class Redaction:
         self._held = tuple({value for value in values if len(value) >= SHORTEST_VALUE})
         self._known = (*self._held, *self._held_before)
 
-    def redacted(self, record: R, own: Collection[str] = ()) -> tuple[R, int]:
+    def redacted(
+        self, record: R, own: Collection[str] = (), work: Work | None = None
+    ) -> tuple[R, int]:
         """Return `record` without secrets, and how many there were."""
         values = (*self._known, *own) if own else self._known
         said: list[tuple[str, object]] = []
@@ -86,26 +100,32 @@ class Redaction:
                 flat = flat and _adds_texts(usual if name in _USUAL else texts, name, value)
         if flat and not self._secrets.may_be_in(texts, values, usual=usual):
             return record, 0
+        work = work or Work()
         changed: dict[str, object] = {}
         count = 0
         for name, value in said:
-            kept, found = self._kept(name, value, values)
+            kept, found = self._kept(name, value, values, work)
             if found:
                 changed[name] = kept
                 count += found
+        self._secrets.tell(work)
         return (replace(record, **changed), count) if changed else (record, 0)
 
-    def _kept(self, name: str, value: object, values: Collection[str]) -> tuple[object, int]:
+    def _kept(
+        self, name: str, value: object, values: Collection[str], work: Work
+    ) -> tuple[object, int]:
         if name in _JSON and isinstance(value, str):
-            return self._secrets.redacted_json(value, values)
-        return self._value(value, values, 0)
+            return self._secrets.redacted_json(value, values, work)
+        return self._value(value, values, work, 0)
 
-    def _value(self, value: object, values: Collection[str], depth: int) -> tuple[object, int]:
+    def _value(
+        self, value: object, values: Collection[str], work: Work, depth: int
+    ) -> tuple[object, int]:
         """Return JSON-like `value` with its strings redacted."""
         if isinstance(value, str):
-            return self._secrets.redacted(value, values)
+            return self._secrets.redacted(value, values, work)
         if isinstance(value, ToolResultBrought):
-            content, found = self._value(value.content, values, depth)
+            content, found = self._value(value.content, values, work, depth)
             return (replace(value, content=content), found) if found else (value, 0)
         if not isinstance(value, Mapping | list | tuple):
             return value, 0
@@ -115,13 +135,13 @@ class Redaction:
         if isinstance(value, Mapping):
             members: dict[object, object] = {}
             for key, item in value.items():
-                shown, found = self._value(key, values, depth + 1)
-                members[shown], more = self._value(item, values, depth + 1)
+                shown, found = self._value(key, values, work, depth + 1)
+                members[shown], more = self._value(item, values, work, depth + 1)
                 count += found + more
             return (members, count) if count else (value, 0)
         items = []
         for item in value:
-            kept, found = self._value(item, values, depth + 1)
+            kept, found = self._value(item, values, work, depth + 1)
             items.append(kept)
             count += found
         return (items, count) if count else (value, 0)

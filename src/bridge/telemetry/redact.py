@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from bridge.domain.identity import hint
+from bridge.domain.secret_work import MOST_AT_ONCE, Work
 from bridge.domain.secrets import known_secrets
 
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
@@ -52,7 +53,7 @@ def redacted_text(text: str) -> str:
     if any(trigger in text for trigger in _TRIGGERS):
         for shape, mask in _SHAPES:
             text = shape.sub(mask, text)
-    return known_secrets().redacted(text)[0]
+    return known_secrets().redacted(text, (), Work(MOST_AT_ONCE))[0]
 
 
 def plain(value: object, depth: int = 0) -> Plain:
