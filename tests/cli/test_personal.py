@@ -263,6 +263,27 @@ class EraseTests(PersonalCase):
         )
         self.assertEqual(await list_holds(self.session, released_too=False), ())
 
+    async def test_days_are_not_held_while_an_erasure_may_blank_records_of_them(self) -> None:
+        """Days of a user who is not erased can be, and all days when it is done."""
+        day = utc(self.now).date()
+
+        async def hold(name: str | None) -> object:
+            return await create_hold(
+                self.session, name=name, from_day=day, to_day=day, reason="case 7"
+            )
+
+        await self.pool.transaction(lambda cursor: erasure.begin(cursor, ALICE))
+
+        with self.assertRaisesRegex(BadRequest, "is being erased"):
+            await hold(None)
+        self.assertEqual(await list_holds(self.session, released_too=True), ())
+        await hold("bob")
+
+        for each in await self.pool.transaction(erasure.unfinished):
+            await erasure.carry_out(self.pool, each)
+        await hold(None)
+        self.assertEqual(len(await list_holds(self.session, released_too=False)), 2)
+
     async def test_hold_must_say_whom_or_when(self) -> None:
         with self.assertRaises(BadRequest):
             await create_hold(self.session, name=None, from_day=None, to_day=None, reason="")

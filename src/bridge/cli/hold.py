@@ -25,6 +25,10 @@ from bridge.store import erasure, holds
 from bridge.store.holds import Hold
 
 _LONGEST_REASON = 1000
+_ERASING = (
+    "A user is being erased, whose records of these days may not all be blank yet and would not be "
+    "held. Make the hold when that is done; a running bridge carries it to its end."
+)
 
 
 @click.group()
@@ -104,7 +108,7 @@ async def create_hold(
     """Create a hold, and return it.
 
     Raises:
-        BadRequest: it says neither who nor when, or its user is being erased.
+        BadRequest: it says neither who nor when, or an erasure is in its way.
         NotFound: there is no such user.
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
@@ -138,7 +142,7 @@ async def create_hold(
         released_at=None,
     )
     if not await session.pool.transaction(lambda cursor: holds.create(cursor, hold)):
-        raise BadRequest(f"{name} has been erased, or is being.")
+        raise BadRequest(f"{name} has been erased, or is being." if name else _ERASING)
     await session.audit(
         [changed(session, "hold.create", target=str(hold.id), detail=_detail(hold))]
     )

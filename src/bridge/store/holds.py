@@ -32,7 +32,12 @@ VALUES (%s, %s, %s, %s, %s, %s, %s)
 _RELEASE = """
 UPDATE aibridge_holds SET released_at = %s WHERE id = %s AND released_at IS NULL RETURNING id
 """
-_ERASING = "SELECT EXISTS (SELECT FROM aibridge_erasures WHERE initiator_id = %s)"
+_ERASING = """
+SELECT EXISTS (
+    SELECT FROM aibridge_erasures
+    WHERE CASE WHEN %(user)s::uuid IS NULL THEN finished_at IS NULL
+          ELSE initiator_id = %(user)s::uuid END)
+"""
 _LAST_RELEASE = "SELECT max(released_at) FROM aibridge_holds"
 _HELD = """
 SELECT count(*) > 0, coalesce(bool_or(user_id IS NULL), false) FROM aibridge_holds
@@ -105,16 +110,17 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create(cursor: Cursor, hold: Hold) -> bool:
-    """Keep `hold`; False when its user is being erased already.
+    """Keep `hold`; False when an erasure is in its way.
 
-    No erasure begins and no content is given up while it is written.
+    That is one of its user; or, of a hold of everybody's days, any that is under way: it may blank
+    records of these days yet, and what it has begun it brings to its end. No erasure begins and no
+    content is given up while the hold is written.
     """
     await blanking.deciding(cursor)
-    if hold.user_id is not None:
-        (erasing,) = await one(cursor, _ERASING, (str(hold.user_id),))
-        if erasing:
-            return False
     user = str(hold.user_id) if hold.user_id is not None else None
+    (erasing,) = await one(cursor, _ERASING, {"user": user})
+    if erasing:
+        return False
     values = (str(hold.id), user, hold.from_day, hold.to_day)
     await none(cursor, _CREATE, (*values, hold.reason, hold.created_by, hold.created_at))
     return True
