@@ -8,7 +8,7 @@ from bridge.domain.secret_documents import MOST_STRINGS
 from bridge.domain.secret_patterns import ExtraPattern
 from bridge.domain.secret_work import MOST_AT_ONCE, Laborious, Work
 from bridge.domain.secrets import Secrets, known_secrets
-from tests.domain.secret_samples import X
+from tests.domain.secret_samples import POSITIVES, X
 from tests.support.cases import BridgeTestCase
 
 _BASIC = "Basic dXNlcjpzM2NyZXRwYXNz"
@@ -117,6 +117,20 @@ class NeighbourTests(BridgeTestCase):
 
                 self.assertEqual(shown, json.dumps(kept, indent=spacing))
                 self.assertEqual(count, shown.count("[redacted:"))
+
+    def test_what_is_found_in_a_text_is_found_in_a_document(self) -> None:
+        """JSON writes ends of lines, tabs and quotes in its own way."""
+        missed = [
+            said
+            for _, text, _ in POSITIVES
+            for before in ("", "\n", "\t", "\b", "\f", "\r", '"', "\\", "x\n  ")
+            for spacing in (" ", "\n", "\t", "\r\n")
+            for said in [before + text.replace(" ", spacing)]
+            if known_secrets().redacted(said)[1]
+            and not known_secrets().redacted_json(json.dumps({"command": said}))[1]
+        ]
+
+        self.assertEqual(missed, [])
 
     def test_what_only_looks_alike_stays(self) -> None:
         """Files of passwords, other flags, columns, placeholders and prose."""

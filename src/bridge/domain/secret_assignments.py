@@ -10,6 +10,8 @@ import math
 import re
 from collections import Counter
 
+from bridge.domain.secret_shapes import SPELLINGS
+
 _WORDS = (
     rb"passw(?:or)?d|passwd|pwd|passphrase|passcode|secret|token|credentials?|apikey"
     rb"|(?:api|access|auth|private|secret|encryption|signing|account|shared|master|subscription"
@@ -17,28 +19,30 @@ _WORDS = (
 )
 _SUFFIX = rb"(?:[_-]?(?:base|prod|production|dev|test|staging|live|value|default|[0-9]{1,3}))?"
 
-_VALUE = rb",?\s{0,24}[\"'\\]{0,4}(?:parameter)?value[\"'\\]{0,4}\s{0,3}[:=]\s{0,3}"
+_GAP = rb"%(space)s{0,3}" % SPELLINGS
+_VALUE = (
+    rb",?%(space)s{0,24}[\"'\\]{0,4}(?:parameter)?value[\"'\\]{0,4}\s{0,3}[:=]" % SPELLINGS + _GAP
+)
 # As in `"name": "DB_PASSWORD", "value": "…"`, or the same in YAML.
 
 ASSIGNMENT = (
     rb"(?i)(" + _WORDS + rb")" + _SUFFIX + rb"[\"'`\\\])]{0,4}"
-    rb"("
-    + _VALUE
-    + rb"|\s{0,3}(?::=|=>|==|[:=])\s{0,3}|[\"'`],\s{0,3})([fbru]{0,2}\\{0,3}[\"'`]|)[^\s\"'`]"
+    rb"(" + _VALUE + rb"|" + _GAP + rb"(?::=|=>|==|[:=])" + _GAP + rb"|[\"'`],\s{0,3})"
+    rb"([fbru]{0,2}\\{0,3}[\"'`]|)[^\s\"'`]"
 )
 """In RE2's syntax. Groups: the name's last word, what stands between it and the value, and the
 quote that opens the value, with what belongs to it; the last character is the value's first."""
 
 FLAG = (
     rb"(?i)(?:^|[\s\x08\"'`\[,]|\\[bfnrt])--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")"
-    rb"[\"']?(?:,\s{0,24}|[ =])[\"']?([^\s\"'`\\]{4,512})"
+    rb"(?:%(quote)s)?(?:,%(space)s{0,24}|[ =])(?:%(quote)s)?([^\s\"'`\\]{4,512})" % SPELLINGS
 )
 """A flag of a command line and its value; the first group is the name's last word."""
 
 FLAG_NAME = rb"(?i)--?(?:[a-z0-9]+-){0,4}(" + _WORDS + rb")"
 """Such a flag alone, as it stands in a list of arguments."""
 
-FLAG_IN_LIST = FLAG_NAME + rb"[\"'],\s{0,24}[\"']"
+FLAG_IN_LIST = FLAG_NAME + rb"%(quote)s,%(space)s{0,24}%(quote)s" % SPELLINGS
 """It and the beginning of its value, whatever that is."""
 
 NAMING = (

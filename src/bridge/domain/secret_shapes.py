@@ -17,8 +17,14 @@ _HEX = rb"[0-9a-f]"
 
 BOUNDARY = rb"(?:\b|\\[bfnrt]|%[0-9A-F]{2}|[=_:])"
 """What may stand before a secret: no letter or digit, or the end of an escape."""
-_BEGIN = rb"(?:\b|\\[bfnrt])"
-"""Where a word may begin: in JSON the first of a line stands directly behind the n of an escape."""
+SPELLINGS = {
+    # In JSON the first word of a line stands directly behind the letter of an escape.
+    b"begin": rb"(?:\b|\\[bfnrt])",
+    b"space": rb"(?:\s|\\[nrt])",
+    b"quote": rb"\\{0,3}[\"']",
+}
+"""Where a word may begin, white space and quotes, each also as JSON has it; to be put into patterns
+that are to find in a document what they would find in its strings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +140,9 @@ class Place:
     pattern: bytes
 
 
-_SCHEME = rb"(?:basic|bearer|token|apikey|negotiate|digest)\s{1,3}([^\s\"'<>`\\]{8,})"
+_SCHEME = (
+    rb"(?:basic|bearer|token|apikey|negotiate|digest)%(space)s{1,3}([^\s\"'<>`\\]{8,})" % SPELLINGS
+)
 SCHEME = re.compile(rb"(?i)\s{0,3}" + _SCHEME)
 """What a header with credentials says."""
 
@@ -182,25 +190,25 @@ PLACES: tuple[Place, ...] = (
     Place(label="azure-signature", pattern=rb"[?&]sig=([0-9A-Za-z%+/=]{40,})"),
     Place(
         label="authorization",
-        pattern=rb"(?i)" + _BEGIN + rb"authorization[\"'\\]{0,3}\s{0,3}"
-        rb"(?:,?\s{0,24}[\"'\\]{0,4}value[\"'\\]{0,4}\s{0,3}[:=]|[:=,])\s{0,24}(?:\[\s{0,24})?[\"'\\]{0,3}"
-        + _SCHEME,
+        # Also as a name and its value, and as a header that is a list.
+        pattern=rb"(?i)%(begin)sauthorization[\"'\\]{0,3}%(space)s{0,3}"
+        rb"(?:[:=,]|,?%(space)s{0,24}[\"'\\]{0,4}value[\"'\\]{0,4}\s{0,3}[:=])"
+        rb"%(space)s{0,24}(?:\[%(space)s{0,24})?[\"'\\]{0,3}" % SPELLINGS + _SCHEME,
     ),
     Place(
         label="authorization",
-        pattern=rb"(?i)" + _BEGIN + rb"bearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})",
+        pattern=rb"(?i)%(begin)sbearer[ :=]{1,3}([0-9A-Za-z._~+/=-]{20,})" % SPELLINGS,
     ),
     Place(
         label="password",
-        pattern=_BEGIN + rb"curl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
-        rb"([^\s\"']{3,})",
+        pattern=rb"%(begin)scurl\b[^\n|;]{0,400}\s(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,64}:"
+        rb"([^\s\"']{3,})" % SPELLINGS,
     ),
     Place(
         label="password",
         # The same as the words of a list: "curl", "-u", "user:password".
-        pattern=(
-            rb"\bcurlQ,[^\]]{0,400}Q(?:-u|--user)Q,\s{0,24}Q[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})"
-        ).replace(b"Q", rb"\\{0,3}[\"']"),
+        pattern=rb"\bcurl%(quote)s,[^\]]{0,400}%(quote)s(?:-u|--user)%(quote)s,%(space)s{0,24}"
+        rb"%(quote)s[^\s:\"'\\]{1,64}:([^\s\"'\\]{3,})" % SPELLINGS,
     ),
 )
 """Secrets that are known by their place; the first group of a pattern is replaced."""

@@ -108,8 +108,10 @@ class Redaction:
             if found:
                 changed[name] = kept
                 count += found
+        if not changed:
+            return record, 0
         self._secrets.tell(work)
-        return (replace(record, **changed), count) if changed else (record, 0)
+        return replace(record, **changed), count
 
     def _kept(
         self, name: str, value: object, values: Collection[str], work: Work
