@@ -36,13 +36,17 @@ class WholeSessionCase(PagesTestCase):
 
     def show(self, *arguments: str, remote: bool, session: str = "") -> tuple[str, str]:
         """Return what was printed on both outputs."""
+        return self.sessions("show", session or self.name, *arguments, remote=remote)
+
+    def sessions(self, *arguments: str, remote: bool, expected: int = 0) -> tuple[str, str]:
+        """Return the same of any command on sessions."""
         more = {}
         if remote:
             more = {"AIBRIDGE_URL": self.here.origin, "AIBRIDGE_TOKEN": self.here.tokens["bob"]}
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "bridge.cli", "--config", str(self.here.bridge.config)),
-                *("sessions", "show", session or self.name, *arguments),
+                *("sessions", *arguments),
             ],
             env={**self.here.bridge.environment, **more},
             cwd=self.here.directory,
@@ -51,7 +55,7 @@ class WholeSessionCase(PagesTestCase):
             check=False,
             timeout=120,
         )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, expected, done.stderr)
         return done.stdout, done.stderr
 
 
@@ -155,6 +159,27 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertRegex(out, r"(?m)^  @ a1\n  > Look there\.$")
         self.assertRegex(out, r"(?m)^  \+ Task .*\n    < error, 2 bytes$")
         self.assertRegex(out, r"(?m)^  \+ Read .*\n    < 4210 bytes$")
+
+    async def test_of_two_users_sessions_with_one_id_one_has_to_be_chosen(self) -> None:
+        """By an option, which is named, as is the command that lists them."""
+        name = f"of two {self.remote}"
+        made = Company(datetime.now(UTC), seed=35)
+        for who in ("alice", "carol"):
+            made.request(minutes_ago=30, prompt=f"From {who}.", who=who, client_session_id=name)
+        await self.here.write(made.records)
+
+        out, err = self.sessions("show", name, remote=self.remote, expected=2)
+        listed, _ = self.sessions("list", "--session-id", name, remote=self.remote)
+        _, after = self.sessions("list", "--after", name, remote=self.remote, expected=2)
+        chosen, _ = self.show("--initiator", "carol", session=name, remote=self.remote)
+
+        whose = f"--initiator NAME; `aibridge sessions list --session-id '{name}'` names them.\n"
+        said = f"Error: Several users have a session of this id: say whose with {whose}"
+        self.assertEqual((out, err[err.index("Error") :]), ("", said))
+        self.assertRegex(listed, "(?s)alice.*carol|carol.*alice")
+        self.assertEqual(after.count("Several users"), 1)
+        self.assertIn("--after-initiator ID", after)
+        self.assertIn("> From carol.", chosen)
 
 
 class OverTheApiTests(OnTheDatabaseTests):

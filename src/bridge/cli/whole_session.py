@@ -26,6 +26,7 @@ from bridge.domain.errors import InvalidRequest, NotFound
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, InvalidFilter, filter_from
 from bridge.store.reads_session import DEFAULT_THREADS, MAX_THREADS, read_session
+from bridge.store.reads_sessions import AmbiguousSession
 from bridge.store.sessions_json import (
     Agent,
     AgenticAction,
@@ -221,11 +222,14 @@ async def asked(session: CommandSession, work: Callable[[Cursor], Awaitable[T]])
     """Return what `work` reads from the database.
 
     Raises:
+        AmbiguousSession: several users have a session of this id.
         UsageError: what was asked cannot be.
         StoreUnavailable: not now.
     """
     try:
         return await session.pool.transaction(work, read_only=True)
+    except AmbiguousSession:
+        raise  # what says whose is meant is an option's name, which the command knows
     except InvalidRequest as error:
         raise click.UsageError(
             " ".join(
