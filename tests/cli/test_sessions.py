@@ -132,6 +132,31 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertEqual(action["thinking"][0]["text"], said)
         self.assertTrue(out.replace("\n", "").isprintable())
 
+    async def test_each_request_has_its_time_and_id_and_what_came_of_its_calls(self) -> None:
+        """Of a result only the beginning; all of it is shown with its request."""
+        name = f"with-results-{self.remote}"
+        made = Company(datetime.now(UTC), seed=37)
+        called = made.request(
+            minutes_ago=50, prompt="Look.", tools=[("Bash", {})], client_session_id=name
+        )
+        content = "\n".join(f"line {n} \x1b[31m" for n in range(500))
+        brings = made.request(
+            minutes_ago=48, prompt=None, client_session_id=name,
+            correlating_tool_call_id=made.call_id(called),
+            tool_results=[brought(made.call_id(called), content)],
+        )  # fmt: skip
+        await self.here.write(made.records)
+
+        out, _ = self.show(session=name, remote=self.remote)
+
+        for each in (called, brings):
+            at = f"{each.at:%Y-%m-%d %H:%M:%S} UTC"
+            self.assertRegex(out, rf"(?m)^  = {at}, 12 in, .*, {each.id}$")
+        self.assertIn("\n      line 0 \\x1b[31m\n      line 1 ", out)
+        self.assertIn("\n      …\n", out)
+        self.assertNotIn("line 499", out)
+        self.assertLess(out.count("\n      line "), 20)
+
     async def test_the_text_tells_of_agents_and_of_what_tools_gave_back(self) -> None:
         name = f"with-agents-{self.remote}"
         made = Company(datetime.now(UTC), seed=33)

@@ -19,9 +19,10 @@ from bridge.cli.administration import (
 from bridge.cli.remote import RemoteError
 from bridge.cli.searching import Search, searching
 from bridge.cli.session import Session as CommandSession
+from bridge.cli.session_text import AsText
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import Layout, print_table
-from bridge.cli.whole_session import AsJson, AsText, Shown, WholeSession, asked
+from bridge.cli.whole_session import AsJson, Shown, WholeSession, asked
 from bridge.store.connection import Cursor
 from bridge.store.reads_sessions import (
     DEFAULT_LIMIT,
