@@ -227,7 +227,7 @@ class NobodyThereTests(ChangingCase):
         self.configure(provider.configured(), log_level="loud")
         without_use = await self.command("reload")
 
-        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
         self.assertIn("No bridge runs with the data directory", done.stderr)
         self.assertEqual((without_use.returncode, without_use.stdout), (2, ""))
         self.assertIn("  log_level", without_use.stderr)

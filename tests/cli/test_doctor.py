@@ -92,6 +92,7 @@ class DoctorTests(ProcessCase):
                 "known tokens": "warning",
                 "open files": found["open files"]["state"],
                 f"listen {self.settings['listen']}": "ok",
+                "running bridge": "warning",
                 "database": "ok",
                 "clock against the database": "ok",
                 "provider p0": "ok",
@@ -318,6 +319,31 @@ class DoctorTests(ProcessCase):
         self.assertIn("connection refused", found["running bridge's database"]["says"])
         self.assertIn("p0 has refused sk-…9", found["running bridge's keys"]["says"])
         self.assertIn("p1 is not asked for m", found["running bridge's circuit breakers"]["says"])
+
+    async def test_that_no_bridge_runs_is_said(self) -> None:
+        """All may be well, and nobody is served."""
+        found = await self.examined()
+
+        self.assertEqual(found["running bridge"]["state"], "warning")
+        self.assertIn(f"None runs with the data directory {self.data_dir}", str(found))
+        self.assertIn("twistd aibridge", found["running bridge"]["advice"])
+
+    async def test_that_the_database_is_away_is_said_once(self) -> None:
+        """The running bridge is asked about it too, and says the same."""
+        self.run_bridge()
+        problem = "The database at 127.0.0.1 did not answer within 10 s."
+        status = {"ready": True, "database": {"connected": False, "problem": problem}}
+        await self.operations(json.dumps(status).encode())
+        nowhere = f"postgresql://nobody:secret@127.0.0.1:{unused_port()}/none"
+
+        there = await self.examined()
+        away = await self.examined(expected=1, AIBRIDGE_DATABASE=nowhere)
+
+        says = f"It is not connected: {problem}"
+        self.assertEqual(there["running bridge's database"]["says"], says)
+        says = "It is not connected either."
+        self.assertEqual(away["running bridge's database"]["says"], says)
+        self.assertIn("wait in the journal", away["running bridge's database"]["advice"])
 
     async def test_a_running_bridge_that_is_not_ready(self) -> None:
         self.run_bridge()

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from bridge.cli.interceptions import COLUMNS, LAYOUT, row_of
+from bridge.cli.interceptions import COLUMNS, LAYOUT, facts_of, row_of
 from bridge.cli.tables import table_lines
-from bridge.store.reads_json import Initiator, Interception, UserPrompt
+from bridge.store.reads_json import Initiator, Interception, InterceptionDetail, UserPrompt
 from tests.support.cases import BridgeTestCase
 
 NOBODY = UUID(int=1)
@@ -56,6 +56,15 @@ class TableTests(BridgeTestCase):
                 self.assertIn(whole, text)
             self.assertIn("word word", text)
             self.assertLessEqual(max(map(len, lines)), width)
+
+
+class FactsTests(BridgeTestCase):
+    def test_by_which_token_it_came_is_told(self) -> None:
+        """Its id, by which one that has leaked is looked for."""
+        asked = msgspec.structs.replace(ASKED, api_key_id="0123456789Ab")
+        detail = InterceptionDetail(**msgspec.structs.asdict(asked), legs=(), call_results=())
+
+        self.assertIn(("token", "0123456789Ab"), facts_of(detail))
 
 
 class RowTests(BridgeTestCase):

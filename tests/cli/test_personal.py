@@ -19,7 +19,7 @@ from bridge.cli.journal import replayed
 from bridge.cli.personal import erase_user, export_user
 from bridge.config.load import load
 from bridge.domain.clock import utc
-from bridge.domain.errors import BadRequest, NotFound
+from bridge.domain.errors import BadRequest, Conflict, NotFound
 from bridge.domain.identity import Role
 from bridge.domain.records import Record
 from bridge.domain.tokens import User
@@ -274,7 +274,7 @@ class EraseTests(PersonalCase):
 
         await self.pool.transaction(lambda cursor: erasure.begin(cursor, ALICE))
 
-        with self.assertRaisesRegex(BadRequest, "is being erased"):
+        with self.assertRaisesRegex(Conflict, "is being erased"):
             await hold(None)
         self.assertEqual(await list_holds(self.session, released_too=True), ())
         await hold("bob")

@@ -36,13 +36,17 @@ class WholeSessionCase(PagesTestCase):
 
     def show(self, *arguments: str, remote: bool, session: str = "") -> tuple[str, str]:
         """Return what was printed on both outputs."""
+        return self.sessions("show", session or self.name, *arguments, remote=remote)
+
+    def sessions(self, *arguments: str, remote: bool, expected: int = 0) -> tuple[str, str]:
+        """Return the same of any command on sessions."""
         more = {}
         if remote:
             more = {"AIBRIDGE_URL": self.here.origin, "AIBRIDGE_TOKEN": self.here.tokens["bob"]}
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "bridge.cli", "--config", str(self.here.bridge.config)),
-                *("sessions", "show", session or self.name, *arguments),
+                *("sessions", *arguments),
             ],
             env={**self.here.bridge.environment, **more},
             cwd=self.here.directory,
@@ -51,7 +55,7 @@ class WholeSessionCase(PagesTestCase):
             check=False,
             timeout=120,
         )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, expected, done.stderr)
         return done.stdout, done.stderr
 
 
@@ -128,6 +132,31 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertEqual(action["thinking"][0]["text"], said)
         self.assertTrue(out.replace("\n", "").isprintable())
 
+    async def test_each_request_has_its_time_and_id_and_what_came_of_its_calls(self) -> None:
+        """Of a result only the beginning; all of it is shown with its request."""
+        name = f"with-results-{self.remote}"
+        made = Company(datetime.now(UTC), seed=37)
+        called = made.request(
+            minutes_ago=50, prompt="Look.", tools=[("Bash", {})], client_session_id=name
+        )
+        content = "\n".join(f"line {n} \x1b[31m" for n in range(500))
+        brings = made.request(
+            minutes_ago=48, prompt=None, client_session_id=name,
+            correlating_tool_call_id=made.call_id(called),
+            tool_results=[brought(made.call_id(called), content)],
+        )  # fmt: skip
+        await self.here.write(made.records)
+
+        out, _ = self.show(session=name, remote=self.remote)
+
+        for each in (called, brings):
+            at = f"{each.at:%Y-%m-%d %H:%M:%S} UTC"
+            self.assertRegex(out, rf"(?m)^  = {at}, 12 in, .*, {each.id}$")
+        self.assertIn("\n      line 0 \\x1b[31m\n      line 1 ", out)
+        self.assertIn("\n      …\n", out)
+        self.assertNotIn("line 499", out)
+        self.assertLess(out.count("\n      line "), 20)
+
     async def test_the_text_tells_of_agents_and_of_what_tools_gave_back(self) -> None:
         name = f"with-agents-{self.remote}"
         made = Company(datetime.now(UTC), seed=33)
@@ -155,6 +184,27 @@ class OnTheDatabaseTests(WholeSessionCase):
         self.assertRegex(out, r"(?m)^  @ a1\n  > Look there\.$")
         self.assertRegex(out, r"(?m)^  \+ Task .*\n    < error, 2 bytes$")
         self.assertRegex(out, r"(?m)^  \+ Read .*\n    < 4210 bytes$")
+
+    async def test_of_two_users_sessions_with_one_id_one_has_to_be_chosen(self) -> None:
+        """By an option, which is named, as is the command that lists them."""
+        name = f"of two {self.remote}"
+        made = Company(datetime.now(UTC), seed=35)
+        for who in ("alice", "carol"):
+            made.request(minutes_ago=30, prompt=f"From {who}.", who=who, client_session_id=name)
+        await self.here.write(made.records)
+
+        out, err = self.sessions("show", name, remote=self.remote, expected=2)
+        listed, _ = self.sessions("list", "--session-id", name, remote=self.remote)
+        _, after = self.sessions("list", "--after", name, remote=self.remote, expected=2)
+        chosen, _ = self.show("--initiator", "carol", session=name, remote=self.remote)
+
+        whose = f"--initiator NAME; `aibridge sessions list --session-id '{name}'` names them.\n"
+        said = f"Error: Several users have a session of this id: say whose with {whose}"
+        self.assertEqual((out, err[err.index("Error") :]), ("", said))
+        self.assertRegex(listed, "(?s)alice.*carol|carol.*alice")
+        self.assertEqual(after.count("Several users"), 1)
+        self.assertIn("--after-initiator ID", after)
+        self.assertIn("> From carol.", chosen)
 
 
 class OverTheApiTests(OnTheDatabaseTests):

@@ -11,8 +11,8 @@ import msgspec
 
 from bridge.cli.searching import search_from
 from bridge.cli.tail import Following
-from bridge.domain.ids import uuid7
-from bridge.store.filters import page_id, parse
+from bridge.domain.ids import least_id, uuid7
+from bridge.store.filters import ENDED_WITHIN, page_id, parse
 from bridge.store.reads_json import Interception, InterceptionList
 from tests.cli.test_interceptions import ASKED
 from tests.support.cases import BridgeTestCase
@@ -48,7 +48,13 @@ class Stored:
             each
             for each in sorted(self.rows, key=lambda row: row.id, reverse=True)
             if each.ended_at is not None
-            and (wanted.ended_after is None or each.ended_at >= wanted.ended_after)
+            and (
+                wanted.ended_after is None
+                or (
+                    each.ended_at >= wanted.ended_after
+                    and each.id >= least_id(wanted.ended_after - ENDED_WITHIN)
+                )
+            )
             and (wanted.started_after is None or each.started_at >= wanted.started_after)
             and (wanted.started_before is None or each.started_at < wanted.started_before)
             and wanted.model in (None, each.model)
@@ -113,6 +119,17 @@ class FollowingTests(BridgeTestCase):
         self.assertEqual(set(self.shown[40:]), {each.id for each in late})
         self.assertEqual(set(stored.given.values()), {1})
         self.assertLess(stored.asked, 60)
+
+    def test_one_that_ran_for_hours_hides_none_that_is_stored_late(self) -> None:
+        """The bridge does not look for it any more, so that it is not in the count."""
+        stored = Stored(request(-7190, took=7230), request(0), request(74))
+        follower = self.following(since=BEGIN)
+        self.poll(follower, stored)
+        stored.rows.append(request(30))
+
+        self.poll(follower, stored)
+
+        self.assertEqual(self.shown[3:], [stored.rows[3].id])
 
     def test_more_than_can_be_counted_is_followed(self) -> None:
         """A full count says nothing, so that smaller spans are counted."""

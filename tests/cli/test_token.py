@@ -141,7 +141,7 @@ class ArgumentTests(CommandCase):
         """With the limit and its option."""
         answer = self.call("token", "create", "--user", "alice", "--lifetime", "500d")
 
-        self.assertEqual(answer.exit_code, 1)
+        self.assertEqual(answer.exit_code, 2)
         self.assertIn("at most 365d (tokens.max_lifetime)", answer.stderr)
 
     def test_a_lifetime_that_is_none_is_refused(self) -> None:
@@ -149,7 +149,7 @@ class ArgumentTests(CommandCase):
         answer = self.call("token", "create", "--user", "alice", "--lifetime", "soon")
 
         self.assertIn("--lifetime: 'soon' is not a duration", answer.stderr)
-        self.assertEqual((answer.exit_code, answer.stdout), (1, ""))
+        self.assertEqual((answer.exit_code, answer.stdout), (2, ""))
 
     def test_revoking_nothing_is_refused(self) -> None:
         """An id or a user."""

@@ -124,6 +124,13 @@ class ArgumentTests(CommandCase):
         self.assertEqual(answer.exit_code, 2)
         self.assertIn("'owner', 'auditor', 'member'", answer.stderr)
 
+    def test_a_name_that_nobody_may_have_is_wrong_usage(self) -> None:
+        """Nothing was tried."""
+        answer = self.call("user", "create", "Eve X")
+
+        self.assertEqual((answer.exit_code, answer.stdout), (2, ""))
+        self.assertIn("Error: ", answer.stderr)
+
     def test_a_user_has_at_least_one_role(self) -> None:
         """`set-role alice` alone is no change."""
         self.assertEqual(self.call("user", "set-role", "alice").exit_code, 2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import click
@@ -16,6 +17,7 @@ from bridge.auth.audit import Whose, change, read_of
 from bridge.cli.session import Session
 from bridge.config import options
 from bridge.domain.clock import utc
+from bridge.domain.errors import BadRequest
 from bridge.domain.records import AuditRecorded
 from bridge.telemetry.escape import visible
 
@@ -55,6 +57,21 @@ async def ready_to_change(session: Session) -> None:
         Unavailable: the journal takes no records; nothing was changed.
     """
     await session.audit(())
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Let what cannot be meant end a command as wrong usage, as it does over the API.
+
+    Raises:
+        UsageError: in place of BadRequest.
+    """
+    try:
+        yield
+    except BadRequest as error:
+        if error.status != BadRequest.status:
+            raise
+        raise click.UsageError(str(error)) from error
 
 
 def who_runs_this(environ: Mapping[str, str]) -> str:

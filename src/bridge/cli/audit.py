@@ -11,12 +11,13 @@ import msgspec
 from bridge.cli.administration import shown_json, shown_time
 from bridge.cli.configuration import Configuration
 from bridge.cli.searching import moment_text
-from bridge.cli.session import Session, run_with_store
+from bridge.cli.session import Session, run_on_the_database_only
 from bridge.cli.tables import Layout, print_table
 from bridge.store.audit import DEFAULT_LIMIT, MAX_LIMIT, AuditEntry, newest_audit
 from bridge.store.filters import moment
 
 COLUMNS = ("TIME", "ACTION", "ACTOR", "TARGET", "SOURCE", "WHY")
+_INSTEAD = "GET /api/v2/aibridge/audit, and the page /ui/audit"
 LAYOUT = Layout(kept=("TIME", "ACTION", "TARGET"), folded=("TARGET", "WHY"))
 
 
@@ -69,7 +70,7 @@ def list_(
     after_id: UUID | None,
     as_json: bool,
 ) -> None:
-    """List the audit log, newest first."""
+    """List the audit log, newest first; on the database only."""
     begin, end = _moment("--from", since), _moment("--to", until)
 
     async def read(session: Session) -> tuple[AuditEntry, ...]:
@@ -88,7 +89,7 @@ def list_(
             read_only=True,
         )
 
-    found = run_with_store(configuration.settings, read)
+    found = run_on_the_database_only(configuration, read, instead=_INSTEAD)
     if as_json:
         click.echo(shown_json(found))
         return

@@ -20,6 +20,10 @@ SECONDS = 5.0
 """Limit of the question; the bridge is on this machine."""
 _CHECK = "running bridge"
 _MOST_BYTES = 1 << 20
+_START = (
+    "Start it: `systemctl start aibridge`, or `twistd aibridge --config FILE`. One that runs with "
+    "another data directory is found with its own configuration."
+)
 _NOT_READY = {
     "draining": "It is being stopped, and takes no new connections.",
     "journal": "Its journal takes no records, so it refuses requests.",
@@ -32,10 +36,22 @@ _ADVICE = {
 }
 
 
-async def running_findings(reactor: Any, settings: Settings) -> list[Finding]:
-    """Ask the running bridge at its operations port; nothing when none runs, or it has no port."""
+async def running_findings(
+    reactor: Any, settings: Settings, *, database_away: bool
+) -> list[Finding]:
+    """Ask the running bridge at its operations port; nothing is known of one without such a port.
+
+    Args:
+        reactor: to ask with.
+        settings: of the bridge.
+        database_away: it was found to be, which need not be said twice.
+    """
+    data_dir = settings[options.DATA_DIR]
+    if not runs(data_dir):
+        says = f"None runs with the data directory {data_dir.absolute()}."
+        return [warning(_CHECK, says, _START)]
     description = settings[options.OPERATIONS_LISTEN]
-    if not description or not runs(settings[options.DATA_DIR]):
+    if not description:
         return []
     listener = listener_from(description)
     if listener.port is None or listener.tls:
@@ -58,7 +74,7 @@ async def running_findings(reactor: Any, settings: Settings) -> list[Finding]:
                 "Was operations_listen changed since it was started? Its log may say more.",
             )
         ]
-    return list(_findings(status))
+    return list(_findings(status, database_away=database_away))
 
 
 async def _status(client: HTTPClient, url: str) -> Mapping[str, Any]:
@@ -73,7 +89,7 @@ async def _status(client: HTTPClient, url: str) -> Mapping[str, Any]:
     return status
 
 
-def _findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+def _findings(status: Mapping[str, Any], *, database_away: bool) -> Iterator[Finding]:
     word = status.get("not_ready")
     if word is None:
         version, running = status.get("version"), status.get("gateway", {}).get("requests_running")
@@ -83,9 +99,10 @@ def _findings(status: Mapping[str, Any]) -> Iterator[Finding]:
         yield failed(_CHECK, says, _ADVICE.get(word, "Its log says more."))
     database = status.get("database", {})
     if not database.get("connected", True):
+        problem = str(database.get("problem") or "it is looked for").removesuffix(".")
         yield warning(
             f"{_CHECK}'s database",
-            f"It is not connected: {database.get('problem') or 'it is looked for'}.",
+            "It is not connected either." if database_away else f"It is not connected: {problem}.",
             "Requests go on, and their records wait in the journal; start it, or correct database.",
         )
     for provider in status.get("providers", ()):

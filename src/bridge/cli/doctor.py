@@ -64,12 +64,12 @@ def findings(configuration: Configuration, *, offline: bool) -> list[Finding]:
     ]
 
     async def look(reactor: Any) -> list[Finding]:
-        local = [
-            *local_findings(settings, reactor),
-            *await running_findings(reactor, settings),
-        ]
+        local = list(local_findings(settings, reactor))
         asked = await database_findings(reactor, settings)
-        return [*local, *asked, *([] if offline else await provider_findings(reactor, settings))]
+        away = any(each.state is State.FAILED and each.check == "database" for each in asked)
+        running = await running_findings(reactor, settings, database_away=away)
+        providers = [] if offline else await provider_findings(reactor, settings)
+        return [*local, *running, *asked, *providers]
 
     _as_bridge(settings)
     # What is wrong is said by the findings.

@@ -14,12 +14,13 @@ from bridge.cli.administration import (
     shown_json,
     shown_time,
     who_runs_this,
+    wrong_usage,
 )
 from bridge.cli.configuration import Configuration
-from bridge.cli.session import Session, run_with_store
+from bridge.cli.session import Session, run_on_the_database_only
 from bridge.cli.tables import Layout, print_table
 from bridge.domain.clock import utc
-from bridge.domain.errors import BadRequest, NotFound
+from bridge.domain.errors import BadRequest, Conflict, NotFound
 from bridge.domain.ids import uuid7
 from bridge.store import erasure, holds
 from bridge.store.holds import Hold
@@ -29,6 +30,7 @@ _ERASING = (
     "A user is being erased, whose records of these days may not all be blank yet and would not be "
     "held. Make the hold when that is done; a running bridge carries it to its end."
 )
+_INSTEAD = "GET /api/v2/aibridge/holds to see them, and nothing to change them"
 
 
 @click.group()
@@ -49,11 +51,15 @@ def create(
 
     Until it is released they are neither deleted, nor blanked, nor erased.
     """
-    hold = run_with_store(
-        configuration.settings,
+    with wrong_usage():
+        days = _day(from_), _day(to)
+        check_hold(name, *days, reason)
+    hold = run_on_the_database_only(
+        configuration,
         lambda session: create_hold(
-            session, name=name, from_day=_day(from_), to_day=_day(to), reason=reason
+            session, name=name, from_day=days[0], to_day=days[1], reason=reason
         ),
+        instead=_INSTEAD,
     )
     click.echo(f"Holds from now on: {hold.id}")
 
@@ -64,8 +70,10 @@ def create(
 @click.pass_obj
 def list_(configuration: Configuration, *, released_too: bool, as_json: bool) -> None:
     """List the holds."""
-    found = run_with_store(
-        configuration.settings, lambda session: list_holds(session, released_too=released_too)
+    found = run_on_the_database_only(
+        configuration,
+        lambda session: list_holds(session, released_too=released_too),
+        instead=_INSTEAD,
     )
     if as_json:
         click.echo(shown_json(found))
@@ -98,7 +106,9 @@ def list_(configuration: Configuration, *, released_too: bool, as_json: bool) ->
 @click.pass_obj
 def release(configuration: Configuration, identifier: UUID) -> None:
     """Release the hold ID; what is over its time goes with the next pass of the bridge."""
-    run_with_store(configuration.settings, lambda session: release_hold(session, identifier))
+    run_on_the_database_only(
+        configuration, lambda session: release_hold(session, identifier), instead=_INSTEAD
+    )
     click.echo(f"Released: {identifier}")
 
 
@@ -108,17 +118,13 @@ async def create_hold(
     """Create a hold, and return it.
 
     Raises:
-        BadRequest: it says neither who nor when, or an erasure is in its way.
+        BadRequest: it says neither who nor when.
+        Conflict: an erasure is in its way.
         NotFound: there is no such user.
         StoreError: the database does not take it.
         Unavailable: it could not be recorded, so it was not done.
     """
-    if name is None and (from_day is None or to_day is None):
-        raise BadRequest("Say whose records with --user, or which days with --from and --to.")
-    if from_day is not None and to_day is not None and from_day > to_day:
-        raise BadRequest("The first day must not be after the last.")
-    if len(reason) > _LONGEST_REASON:
-        raise BadRequest(f"The reason may have {_LONGEST_REASON} characters.")
+    check_hold(name, from_day, to_day, reason)
     user = None
     if name is not None:
         found = await session.pool.transaction(
@@ -142,11 +148,25 @@ async def create_hold(
         released_at=None,
     )
     if not await session.pool.transaction(lambda cursor: holds.create(cursor, hold)):
-        raise BadRequest(f"{name} has been erased, or is being." if name else _ERASING)
+        raise Conflict(f"{name} has been erased, or is being." if name else _ERASING)
     await session.audit(
         [changed(session, "hold.create", target=str(hold.id), detail=_detail(hold))]
     )
     return hold
+
+
+def check_hold(name: str | None, from_day: date | None, to_day: date | None, reason: str) -> None:
+    """Make sure that a hold says what it holds.
+
+    Raises:
+        BadRequest: it does not.
+    """
+    if name is None and (from_day is None or to_day is None):
+        raise BadRequest("Say whose records with --user, or which days with --from and --to.")
+    if from_day is not None and to_day is not None and from_day > to_day:
+        raise BadRequest("The first day must not be after the last.")
+    if len(reason) > _LONGEST_REASON:
+        raise BadRequest(f"The reason may have {_LONGEST_REASON} characters.")
 
 
 async def list_holds(session: Session, *, released_too: bool) -> tuple[Hold, ...]:

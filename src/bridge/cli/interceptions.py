@@ -169,6 +169,7 @@ def facts_of(found: InterceptionDetail) -> list[tuple[str, str]]:
     usage = found.token_usages
     facts = [
         ("user", found.initiator.username),
+        ("token", found.api_key_id or ""),
         ("client", found.client or "Unknown"),
         ("session", found.session_id),
         ("thread", str(found.thread_root_id or found.id)),

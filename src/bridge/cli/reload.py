@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from bridge.cli.configuration import Configuration
+from bridge.cli.remote import AWAY_EXIT
 from bridge.cli.session import JOURNAL_DIRECTORY
 from bridge.config import options
 from bridge.config.document import Node, load_document
@@ -26,22 +27,31 @@ _LOOK_SECONDS = 0.05
 _MISCONFIGURED = 2
 
 
+class _NobodyThere(click.ClickException):
+    """There is no bridge to tell it to."""
+
+    exit_code = AWAY_EXIT
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(f"No bridge runs with the data directory {data_dir}.")
+
+
 @click.command("reload")
 @click.pass_obj
 def command(configuration: Configuration) -> None:
     """Have the running bridge read its configuration again.
 
     Providers, keys and limits change at once; streams go on. A file that cannot be used changes
-    nothing. Exit code 2 then, 1 when no bridge runs here.
+    nothing. Exit code 2 then, 3 when no bridge runs here.
     """
     data_dir = _data_dir(configuration)
     before = read_outcome(data_dir)
     if before is None or not _bridge_runs(data_dir):
-        raise click.ClickException(f"No bridge runs with the data directory {data_dir}.")
+        raise _NobodyThere(data_dir)
     try:
         os.kill(before.pid, signal.SIGHUP)
     except ProcessLookupError as e:
-        raise click.ClickException(f"No bridge runs with the data directory {data_dir}.") from e
+        raise _NobodyThere(data_dir) from e
     except PermissionError as e:
         msg = f"The bridge (process {before.pid}) runs as somebody else; use its user, or root."
         raise click.ClickException(msg) from e

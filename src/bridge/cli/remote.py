@@ -41,10 +41,11 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 class RemoteError(click.ClickException):
     """Why a bridge did not answer as it should; the message is for the terminal."""
 
-    def __init__(self, message: str, *, exit_code: int) -> None:
-        """Keep sentence and exit code."""
+    def __init__(self, message: str, *, exit_code: int, status: int | None = None) -> None:
+        """Keep sentence and exit code, and the status of HTTP where there was an answer."""
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+        self.status = status
 
 
 class _Validation(msgspec.Struct):
@@ -238,7 +239,7 @@ class Remote:
             return RemoteError(said, exit_code=USAGE_EXIT)
         if status >= 500:
             return RemoteError(f"{self.origin}: {said}", exit_code=AWAY_EXIT)
-        return RemoteError(said, exit_code=1)
+        return RemoteError(said, exit_code=1, status=status)
 
 
 def _ours(response: http.client.HTTPResponse) -> bool:

@@ -12,6 +12,7 @@ import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 
+from bridge.cli.configuration import Configuration
 from bridge.config import options
 from bridge.config.settings import Settings
 from bridge.domain.records import AuditRecorded
@@ -36,6 +37,10 @@ _CONNECTIONS = 2
 _INTERRUPTED = 130
 
 _log = structlog.get_logger("bridge.cli")
+
+
+class NoDatabase(StoreError):  # noqa: N818  # reads as a sentence
+    """Nobody has made an embedded database where it should be."""
 
 
 class Session:
@@ -129,6 +134,32 @@ def run_with_store(
             reactor, settings, work, schema_ready=schema_ready, create=create
         )
     )
+
+
+def run_on_the_database_only(
+    configuration: Configuration, work: Callable[[Session], Awaitable[T]], *, instead: str
+) -> T:
+    """Do the same for a command that asks no bridge, also where others do by AIBRIDGE_URL.
+
+    Args:
+        configuration: of the bridge whose database it is.
+        work: is given the session.
+        instead: what of the API does as much, for whoever has only that.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    try:
+        return run_with_store(configuration.settings, work)
+    except NoDatabase as error:
+        url = configuration.environ.get("AIBRIDGE_URL")
+        if not url:
+            raise
+        msg = (
+            "This command works on the database only, on the machine of the bridge, and does not "
+            f"ask $AIBRIDGE_URL; over the API there is {instead}. {error}"
+        )
+        raise NoDatabase(msg) from error
 
 
 def run_in_reactor(work: Callable[[Any], Coroutine[Any, Any, T]], *, level: str = "warning") -> T:
@@ -235,7 +266,7 @@ def _server(reactor: Any, settings: Settings, *, create: bool) -> EmbeddedServer
         ) from None
     if not exists and not create:
         # Most likely the wrong file or the wrong directory; an empty database would hide that.
-        raise StoreError(
+        raise NoDatabase(
             f"There is no database in {data_dir.absolute()} yet; start the bridge once, or name "
             "its configuration with --config."
         )

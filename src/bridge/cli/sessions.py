@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import click
@@ -13,13 +16,21 @@ from bridge.cli.administration import (
     print_json,
     shown_time,
 )
+from bridge.cli.remote import RemoteError
 from bridge.cli.searching import Search, searching
 from bridge.cli.session import Session as CommandSession
+from bridge.cli.session_text import AsText
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import Layout, print_table
-from bridge.cli.whole_session import AsJson, AsText, Shown, WholeSession, asked
+from bridge.cli.whole_session import AsJson, Shown, WholeSession, asked
 from bridge.store.connection import Cursor
-from bridge.store.reads_sessions import DEFAULT_LIMIT, MAX_LIMIT, After, list_sessions
+from bridge.store.reads_sessions import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    After,
+    AmbiguousSession,
+    list_sessions,
+)
 from bridge.store.sessions_json import Session, SessionList
 
 COLUMNS = (
@@ -79,7 +90,8 @@ def list_(
     if after_initiator is not None and not after_id:
         raise click.UsageError("--after-initiator needs --after.")
     after = After(session_id=after_id, initiator_id=after_initiator) if after_id else None
-    found = source.ask(list_question(search, limit=limit, after=after))
+    with telling_whose("say whose with --after-initiator ID; --json prints the ids of users."):
+        found = source.ask(list_question(search, limit=limit, after=after))
     if as_json:
         print_json(found)
         return
@@ -124,10 +136,30 @@ def show(
     whole = WholeSession(
         session_id, initiator=initiator, limit=limit, after_id=after_id, shown=shown
     )
-    source.read_on(whole.first(), whole.take)
+    listed = shlex.join(["aibridge", "sessions", "list", "--session-id", session_id])
+    with telling_whose(f"say whose with --initiator NAME; `{listed}` names them."):
+        source.read_on(whole.first(), whole.take)
     more = whole.end()
     if more is not None and not as_json:
         click.echo(f"There are more threads: --after-id {more}", err=True)
+
+
+@contextmanager
+def telling_whose(advice: str) -> Iterator[None]:
+    """Where several users have a session of one id, say that, and how to say whose is meant.
+
+    Raises:
+        UsageError: they have, in place of what says so otherwise.
+    """
+    said = f"Several users have a session of this id: {advice}"
+    try:
+        yield
+    except AmbiguousSession as error:
+        raise click.UsageError(said) from error
+    except RemoteError as error:
+        if error.status != AmbiguousSession.status:
+            raise
+        raise click.UsageError(said) from error
 
 
 def list_question(search: Search, *, limit: int, after: After | None) -> Question[SessionList]:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import click
 
+from bridge.cli.administration import wrong_usage
 from bridge.cli.configuration import Configuration
 from bridge.cli.remote import Remote, RemoteError
 from bridge.cli.session import Session, run_with_store
@@ -116,6 +117,17 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(Source(configuration, remote), *args, **given)
 
     return command
+
+
+def managing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Do the same for a command that changes something: what no user can be is wrong usage."""
+
+    @wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        with wrong_usage():
+            return function(*args, **given)
+
+    return reading(command)
 
 
 def _token(path: Path | None, environ: Mapping[str, str]) -> Secret:

@@ -22,8 +22,9 @@ from bridge.cli.searching import Search, moment_text, searching
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import cut_to
+from bridge.domain.ids import least_id
 from bridge.store.errors import StoreUnavailable
-from bridge.store.filters import RUNNING, Filter, InvalidFilter, filter_from
+from bridge.store.filters import ENDED_WITHIN, RUNNING, Filter, InvalidFilter, filter_from
 from bridge.store.reads import MAX_LIMIT
 from bridge.store.reads_json import Interception, InterceptionList
 from bridge.telemetry.escape import printable
@@ -120,7 +121,12 @@ class Following:
         if self._newest is None or self._floor is None:
             return
         since = max(self._floor, self._newest - SLACK)
-        shown = (began for ended, began in self._seen.values() if ended >= since)
+        least = least_id(since - ENDED_WITHIN)
+        shown = (
+            began
+            for identifier, (ended, began) in self._seen.items()
+            if ended >= since and identifier >= least
+        )
         yield from self._late(replace(self._filter, ended_after=since), sorted(shown))
 
     def _read(self, wanted: Filter) -> Poll:

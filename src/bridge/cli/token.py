@@ -10,7 +10,7 @@ from bridge.auth.rules import checked_lifetime, checked_username, is_token_id
 from bridge.auth.token import ID_LENGTH, contains_token_shape, token_id
 from bridge.cli.administration import administration, examples, print_json, shown_time
 from bridge.cli.session import Session
-from bridge.cli.sources import Question, Source, reading
+from bridge.cli.sources import Question, Source, managing
 from bridge.cli.tables import Layout, print_table
 from bridge.cli.user import revoking
 from bridge.config import options
@@ -60,7 +60,7 @@ def command() -> None:
     metavar="DURATION",
     help="Such as 30d or 12h; tokens.default_lifetime when left out.",
 )
-@reading
+@managing
 def create(
     source: Source, /, *, username: str | None, scope: str, name: str, lifetime: str | None
 ) -> None:
@@ -84,7 +84,7 @@ def create(
 @click.option("--user", "username", metavar="NAME", help="Only this user's.")
 @click.option("--all", "ended_too", is_flag=True, help="Expired and revoked ones too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@reading
+@managing
 def list_(source: Source, /, *, username: str | None, ended_too: bool, as_json: bool) -> None:
     """List the tokens; their values are not known to anybody but their holders."""
     found = all_tokens(source, username, ended_too=ended_too)
@@ -115,7 +115,7 @@ def list_(source: Source, /, *, username: str | None, ended_too: bool, as_json: 
 @command.command()
 @click.argument("token", metavar="ID", required=False)
 @click.option("--user", "username", metavar="NAME", help="All tokens of this user.")
-@reading
+@managing
 def revoke(source: Source, /, *, token: str | None, username: str | None) -> None:
     """Revoke the token ID, or all tokens of a user.
 

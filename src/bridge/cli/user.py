@@ -8,10 +8,11 @@ from uuid import UUID
 import click
 
 from bridge.administration import Administration
+from bridge.auth.rules import checked_new_username
 from bridge.cli.administration import administration, examples, print_json, shown_time
 from bridge.cli.personal import erase, export
 from bridge.cli.session import Session
-from bridge.cli.sources import Question, Source, reading
+from bridge.cli.sources import Question, Source, managing
 from bridge.cli.tables import Layout, print_table
 from bridge.domain.identity import Role
 from bridge.domain.tokens import ListedUser, listed_user
@@ -41,9 +42,10 @@ def command() -> None:
     help="owner manages, auditor reads everybody's records, member their own; may be repeated. "
     "[default: member]",
 )
-@reading
+@managing
 def create(source: Source, /, *, name: str, roles: tuple[str, ...]) -> None:
     """Create the user NAME."""
+    checked_new_username(name)
     made = source.ask(creating(name, roles_from(roles or (Role.MEMBER.value,))))
     click.echo(f"Created the user {name} ({_shown(made.roles)}).")
     click.echo(f"Give it a token with: aibridge token create --user {name}", err=True)
@@ -52,7 +54,7 @@ def create(source: Source, /, *, name: str, roles: tuple[str, ...]) -> None:
 @command.command("list")
 @click.option("--all", "deleted_too", is_flag=True, help="Deleted users too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@reading
+@managing
 def list_(source: Source, /, *, deleted_too: bool, as_json: bool) -> None:
     """List the users: over the API those that the token's user may see."""
     found = all_users(source, deleted_too=deleted_too)
@@ -78,7 +80,7 @@ def list_(source: Source, /, *, deleted_too: bool, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@reading
+@managing
 def disable(source: Source, /, *, name: str) -> None:
     """Refuse everything from NAME until it is enabled again.
 
@@ -91,7 +93,7 @@ def disable(source: Source, /, *, name: str) -> None:
 
 @command.command()
 @click.argument("name")
-@reading
+@managing
 def enable(source: Source, /, *, name: str) -> None:
     """Undo `disable`."""
     source.ask(changing(name, disabled=False))
@@ -100,7 +102,7 @@ def enable(source: Source, /, *, name: str) -> None:
 
 @command.command()
 @click.argument("name")
-@reading
+@managing
 def delete(source: Source, /, *, name: str) -> None:
     """Delete NAME and revoke its tokens; its records stay."""
     source.ask(deleting(name))
@@ -110,7 +112,7 @@ def delete(source: Source, /, *, name: str) -> None:
 @command.command("set-role")
 @click.argument("name")
 @click.argument("roles", type=_ROLES, nargs=-1, required=True)
-@reading
+@managing
 def set_role(source: Source, /, *, name: str, roles: tuple[str, ...]) -> None:
     """Give NAME exactly these ROLES."""
     changed = source.ask(changing(name, roles=roles_from(roles)))

@@ -14,14 +14,14 @@ from bridge.pages.app import Handler
 from bridge.pages.commands import curl, segment
 from bridge.pages.excerpts import Excerpt, Excerpts
 from bridge.pages.reading import Reading
-from bridge.pages.searching import whole_search
+from bridge.pages.searching import element, whole_search
 from bridge.pages.tool_calls import ShownCall, shown_call
 from bridge.pages.visit import Visit
 from bridge.store.connection import Cursor
 from bridge.store.filters import Filter, parse
 from bridge.store.reads_facets import Facet, list_values
 from bridge.store.reads_session import read_session
-from bridge.store.reads_sessions import After, list_sessions
+from bridge.store.reads_sessions import After, AmbiguousSession, list_sessions
 from bridge.store.sessions_json import Agent, AgenticAction, SessionDetail, SessionToolCall, Thread
 
 PER_PAGE = 50
@@ -126,21 +126,24 @@ class SessionPages:
             raise NotFound(_NOTHING)
         whose = _uuid(query["of"])
         excerpts = Excerpts(longest=_TEXT_CHARACTERS)
-        found = await self._reading.pool.transaction(
-            lambda cursor: read_session(
-                cursor,
-                session_id,
-                whose=Filter(initiator_id=whose),
-                limit=THREADS,
-                after_id=_uuid(query["after_id"]),
-                before_id=_uuid(query["before_id"]),
-                after_action_id=_uuid(query["after_action_id"]),
-                visible_to=visit.visible_to,
-                cutoff=self._reading.cutoff(),
-                longest=excerpts.longest + 1,
-            ),
-            read_only=True,
-        )
+        try:
+            found = await self._reading.pool.transaction(
+                lambda cursor: read_session(
+                    cursor,
+                    session_id,
+                    whose=Filter(initiator_id=whose),
+                    limit=THREADS,
+                    after_id=_uuid(query["after_id"]),
+                    before_id=_uuid(query["before_id"]),
+                    after_action_id=_uuid(query["after_action_id"]),
+                    visible_to=visit.visible_to,
+                    cutoff=self._reading.cutoff(),
+                    longest=excerpts.longest + 1,
+                ),
+                read_only=True,
+            )
+        except AmbiguousSession as error:
+            return _several(session_id, error)
         if found is None:
             raise NotFound(_NOTHING)
         self._reading.note(visit, [(found.id, found.initiator)], {"threads": len(found.threads)})
@@ -159,6 +162,22 @@ class SessionPages:
             },
             more=lambda: _timeline(found, excerpts, inside=bool(query["after_action_id"])),
         )
+
+
+def _several(session_id: str, error: AmbiguousSession) -> Page:
+    """Return the page that leads to the list of those sessions, to choose one of them."""
+    narrowed = urlencode({"q": element("session_id", session_id)})
+    return Page(
+        template="error.html",
+        values={
+            "status": error.status,
+            "message": error.message,
+            "validations": (),
+            "request_id": "",
+            "way_out": (f"/ui/sessions?{narrowed}", "Choose one of them"),
+        },
+        status=error.status,
+    )
 
 
 async def known_values(reading: Reading, visit: Visit) -> Mapping[str, Sequence[str]]:
