@@ -77,3 +77,16 @@ class RowTests(CommandCase):
 
         self.assertEqual(refused.exit_code, 2)
         self.assertIn("--from: 'yesterday' is not a time", refused.output)
+
+
+class IdsTests(CommandCase):
+    """Names are for people; ids only where there is no name."""
+
+    def test_a_name_is_shown_without_its_id(self) -> None:
+        for action, detail, shown in (
+            ("user.enable", {"user_id": "an-id"}, ""),
+            ("token.revoke", {"user": "alice", "user_id": "an-id"}, "user=alice"),
+            ("content.read", {"users": ["alice"], "whose": {"an-id": "alice"}}, 'users=["alice"]'),
+            ("hold.create", {"user_id": "an-id"}, "user_id=an-id"),
+        ):
+            self.assertEqual(row_of(entry(action=action, detail=detail))[-1], shown)

@@ -77,7 +77,7 @@ SELECT {_COLUMNS} FROM u, audit_log a
 WHERE a.day = {{day}} AND a.id = ANY(%s::uuid[]) AND (
     a.actor_id = u.id OR a.detail -> 'whose' ? u.id::text OR a.detail ->> 'user_id' = u.id::text
     OR (u.finished_at IS NULL AND {ABOUT}))
-ORDER BY a.id
+ORDER BY a.id FOR UPDATE OF a
 """  # noqa: S608  # constants only
 _WRITE = """
 UPDATE audit_log a
@@ -132,7 +132,10 @@ async def rename_next(cursor: Cursor, day: date, user: UUID, after: UUID | None)
 
 
 async def rename_stored(cursor: Cursor, day: date, identifiers: Iterable[str]) -> None:
-    """Write pseudonyms into entries that this transaction has just stored; see `rename_next`."""
+    """Write pseudonyms into entries that this transaction has just stored; see `rename_next`.
+
+    One that a replay brings was there before, and an erasure may be at it.
+    """
     params = ("{" + ",".join(identifiers) + "}",)
     await _rename(
         cursor, day, await many(cursor, _JUST_STORED.format(day=day_literal(day)), params)
