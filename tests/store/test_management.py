@@ -314,6 +314,14 @@ class WhoTests(ManagementTestCase):
         self.assertIn("admin-token", found["message"])
         self.assertNotIn("ANTHROPIC", found["message"])
 
+    async def test_a_query_that_is_too_long_for_a_head_is_answered(self) -> None:
+        for query in (f"?q={'x' * 70_000}", f"?q={'x' * 500_000}"):
+            await self.client.close()
+            self.client = await RawClient.to(reactor, self.port.getHost().port)
+            status, found = await self.get(f"/api/v2/aibridge/interceptions{query}")
+            self.assertEqual((status, set(found)), (431, {"message", "detail", "validations"}))
+            self.assertIn("limits.header_bytes", found["message"])
+
     async def test_other_methods_are_not_taken(self) -> None:
         status, _ = await self.get("/api/v2/aibridge/interceptions", method=b"DELETE")
 

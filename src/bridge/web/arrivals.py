@@ -75,3 +75,26 @@ def too_large(arrival: Arrival) -> PayloadTooLarge:
     return PayloadTooLarge(
         f"The request body is larger than the {limit} that the bridge takes {which}."
     )
+
+
+_HEAD_TOO_LARGE = msgspec.json.encode(
+    {
+        "message": "The request's headers, or its address, are larger than the bridge takes "
+        "(limits.header_bytes).",
+        "detail": "",
+        "validations": [],
+    }
+)
+HEAD_TOO_LARGE = b"\r\n".join(
+    (
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"content-type: application/json",
+        b"content-length: %d" % len(_HEAD_TOO_LARGE),
+        b"cache-control: no-store",
+        b"x-content-type-options: nosniff",
+        b"connection: close",
+        b"",
+        _HEAD_TOO_LARGE,
+    )
+)
+"""The answer to a head of which too much has come for anybody to know whom it is for."""

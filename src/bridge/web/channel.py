@@ -19,7 +19,7 @@ from twisted.web.http_headers import Headers
 
 from bridge.domain.errors import BridgeError
 from bridge.sending import Sender
-from bridge.web.arrivals import RequestHead, too_large
+from bridge.web.arrivals import HEAD_TOO_LARGE, RequestHead, too_large
 from bridge.web.incoming import BridgeRequest, phrase_of
 from bridge.wire.headers import Header
 from bridge.wire.heads import ReadHead, usual_request
@@ -244,8 +244,21 @@ class BridgeChannel(http.HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line, or throw it away after a refusal."""
+        if self._discarded is not None:
+            return
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self.lineLengthExceeded(line)
+            return
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002, N802 - it has not even ended
+        """Answer that the head is too large, whomever it was for, and hang up soon after."""
         if self._discarded is None:
-            super().lineReceived(line)
+            self._stop_header_timer()
+            self.persistent = 0
+            self.transport.write(HEAD_TOO_LARGE)
+            self._discard_rest()
+        self.setRawMode()
 
     def allContentReceived(self) -> None:
         """Go on, unless the request has been answered already."""
@@ -307,13 +320,17 @@ class BridgeChannel(http.HTTPChannel):
         """Answer at once, although the body is still to come, and hang up soon after."""
         assert request.head is not None  # noqa: S101 - set before anything can refuse
         refusal = request.refusal = self.site.gate.refusal(request.head, error)
-        self._discarded, self._body_awaited = 0, False
         headers = [*refusal.headers, (b"connection", b"close")]
         headers.append((b"content-length", b"%d" % len(refusal.body)))
         lines = [b"HTTP/1.1 %d %s" % (refusal.status, phrase_of(refusal.status))]
         lines += [b"%s: %s" % header for header in headers]
         body = b"" if request.head.method == b"HEAD" else refusal.body
         self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self._discard_rest()
+
+    def _discard_rest(self) -> None:
+        """Throw away what still comes, for a while, so that the answer is not lost over it."""
+        self._discarded, self._body_awaited = 0, False
         self.setTimeout(None)
         self._discard_timer = self._reactor.callLater(DISCARD_SECONDS, self._hang_up)
 

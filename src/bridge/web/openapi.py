@@ -18,6 +18,7 @@ _ERRORS: Mapping[int, str] = {
     401: "No token of the bridge, or none that is still good.",
     403: "The token is not for management, or its user has none of the roles that may ask.",
     409: "Several users have what was asked for; `validations` names the parameter that decides.",
+    431: "The query is too long for a request's head (limits.header_bytes).",
     503: "Not now: the database or the journal cannot be used, or the bridge is stopping.",
 }
 _TOO_LARGE = "The body is larger than such a body may be."
