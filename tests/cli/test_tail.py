@@ -11,6 +11,7 @@ import msgspec
 
 from bridge.cli.searching import search_from
 from bridge.cli.tail import Following
+from bridge.domain.errors import InvalidRequest
 from bridge.domain.ids import least_id, uuid7
 from bridge.store.filters import ENDED_WITHIN, page_id, parse
 from bridge.store.reads_json import Interception, InterceptionList
@@ -35,11 +36,12 @@ def request(second: float, *, took: float = 1.0, model: str = "gpt-5") -> Interc
 class Stored:
     """Interceptions that are found as the API finds them, and how often each was given away."""
 
-    def __init__(self, *stored: Interception, most: int = 10_000) -> None:
+    def __init__(self, *stored: Interception, most: int = 10_000, most_at_once: int = 1000) -> None:
         self.rows = list(stored)
         self.given: Counter[UUID] = Counter()
         self.asked = 0
         self._most = most
+        self._most_at_once = most_at_once
 
     def answer(self, params: Mapping[str, str]) -> InterceptionList:
         wanted = parse(params["q"])
@@ -63,6 +65,8 @@ class Stored:
         if "after_id" in params:
             found = [each for each in found if each.id < page_id(params["after_id"])]
         page = tuple(found[: int(params["limit"])])
+        if len(page) > self._most_at_once:
+            raise InvalidRequest("What is recorded of these is too large for one answer.", ())
         self.given.update(each.id for each in page)
         return InterceptionList(
             count=min(count, self._most), count_capped=count > self._most, results=page
@@ -87,7 +91,12 @@ class FollowingTests(BridgeTestCase):
         try:
             question = next(questions)
             while True:
-                question = questions.send(stored.answer(question.params))
+                try:
+                    found = stored.answer(question.params)
+                except InvalidRequest as error:
+                    question = questions.throw(error)
+                else:
+                    question = questions.send(found)
         except StopIteration:
             return
 
@@ -130,6 +139,15 @@ class FollowingTests(BridgeTestCase):
         self.poll(follower, stored)
 
         self.assertEqual(self.shown[3:], [stored.rows[3].id])
+
+    def test_texts_that_are_too_large_for_one_answer_are_read_in_smaller_ones(self) -> None:
+        """Down to single requests, which are answered whatever they have."""
+        stored = Stored(*(request(second) for second in range(30)), most_at_once=1)
+
+        self.poll(self.following(since=BEGIN), stored)
+
+        self.assertEqual(set(self.shown), {each.id for each in stored.rows})
+        self.assertEqual(set(stored.given.values()), {1})
 
     def test_more_than_can_be_counted_is_followed(self) -> None:
         """A full count says nothing, so that smaller spans are counted."""

@@ -17,11 +17,12 @@ from twisted.internet.task import deferLater
 
 from bridge.cli.administration import examples, harmless_json
 from bridge.cli.interceptions import list_question
-from bridge.cli.remote import AWAY_EXIT, RemoteError
+from bridge.cli.remote import AWAY_EXIT, USAGE_EXIT, RemoteError
 from bridge.cli.searching import Search, moment_text, searching
 from bridge.cli.session import Session, run_with_store
 from bridge.cli.sources import Question, Source, reading
 from bridge.cli.tables import cut_to
+from bridge.domain.errors import InvalidRequest
 from bridge.domain.ids import least_id
 from bridge.store.errors import StoreUnavailable
 from bridge.store.filters import ENDED_WITHIN, RUNNING, Filter, InvalidFilter, filter_from
@@ -130,12 +131,19 @@ class Following:
         yield from self._late(replace(self._filter, ended_after=since), sorted(shown))
 
     def _read(self, wanted: Filter) -> Poll:
-        """Show what is wanted, page by page."""
+        """Show what is wanted, page by page, in smaller ones where texts are too large for one."""
         after_id: UUID | None = None
+        limit = MAX_LIMIT
         while True:
-            found = yield self._question(wanted, limit=MAX_LIMIT, after_id=after_id)
+            try:
+                found = yield self._question(wanted, limit=limit, after_id=after_id)
+            except (InvalidRequest, RemoteError) as error:
+                if limit == 1 or not _refused(error):
+                    raise
+                limit = max(1, limit // 4)
+                continue
             self._take(found)
-            if len(found.results) < MAX_LIMIT:
+            if len(found.results) < limit:
                 return
             after_id = found.results[-1].id
 
@@ -237,7 +245,11 @@ def _ask(source: Source, follower: Following) -> None:
     try:
         question = next(poll)
         while True:
-            found = source.ask(question)
+            try:
+                found = source.ask(question)
+            except RemoteError as error:
+                question = poll.throw(error)
+                continue
             follower.answered()
             question = poll.send(found)
     except StopIteration:
@@ -253,7 +265,11 @@ async def _direct(session: Session, follower: Following) -> None:
         try:
             question: Question[InterceptionList] | None = next(poll)
             while question is not None:
-                found = await question.direct(session)
+                try:
+                    found = await question.direct(session)
+                except InvalidRequest as error:
+                    question = poll.throw(error)
+                    continue
                 follower.answered()
                 question = _next(poll, found)
         except StoreUnavailable as error:
@@ -267,6 +283,13 @@ def _next(poll: Poll, found: InterceptionList) -> Question[InterceptionList] | N
         return poll.send(found)
     except StopIteration:
         return None
+
+
+def _refused(error: Exception) -> bool:
+    """Return whether what was asked for cannot be answered, rather than not now."""
+    return isinstance(error, InvalidRequest) or (
+        isinstance(error, RemoteError) and error.exit_code == USAGE_EXIT
+    )
 
 
 def _ended(each: Interception) -> datetime:
