@@ -31,7 +31,7 @@ from bridge.store.reads_json import (
     interception_columns,
     interception_from,
 )
-from bridge.store.reads_sizes import MOST_BYTES, room_for
+from bridge.store.reads_sizes import MOST_BYTES, TEXTS, TooMuch, room_for, too_much
 from bridge.store.reads_usage import count_summed_up, problems
 from bridge.store.rows import Row, many, maybe, one
 
@@ -142,12 +142,13 @@ async def list_interceptions(
         found += await many(cursor, sql, {**where.params, "limit": limit - len(found)})
         if len(found) >= limit:
             break
-    if longest is None:
+    try:
+        results = await with_details(cursor, found, longest, most_bytes)
+    except TooMuch:
         _must_have_room(found, await room_for(cursor, found, most_bytes))
+        raise
     return InterceptionList(
-        count=min(count, MAX_COUNT),
-        count_capped=count > MAX_COUNT,
-        results=await with_details(cursor, found, longest),
+        count=min(count, MAX_COUNT), count_capped=count > MAX_COUNT, results=results
     )
 
 
@@ -307,14 +308,23 @@ async def _count(cursor: Cursor, where: Conditions, days: Sequence[date]) -> int
 
 
 async def with_details(
-    cursor: Cursor, rows: Sequence[Row], longest: int | None = None
+    cursor: Cursor,
+    rows: Sequence[Row],
+    longest: int | None = None,
+    most_bytes: int | None = None,
 ) -> tuple[Interception, ...]:
-    """Return the interceptions in `rows`, which begin with the day, with what belongs to them."""
+    """Return the interceptions in `rows`, which begin with the day, with what belongs to them.
+
+    Raises:
+        TooMuch: their texts of one kind, which are not cut, are more than `most_bytes`; never of
+            one interception alone.
+    """
     if not rows:
         return ()
     found = [interception_from(row[1:]) for row in rows]
     identifiers = uuid_array(each.id for each in found)
-    wanted = (identifiers, sorted({row[0] for row in rows}), longest)
+    most = most_bytes if len(rows) > 1 and not longest else None
+    wanted = (identifiers, sorted({row[0] for row in rows}), longest, most)
     tokens = await _details(cursor, "aibridge_token_usages", TokenUsage, *wanted)
     prompts = await _details(cursor, "aibridge_user_prompts", UserPrompt, *wanted)
     tools = await _details(cursor, "aibridge_tool_usages", ToolUsage, *wanted)
@@ -339,17 +349,29 @@ async def _details(
     identifiers: str,
     days: Sequence[date],
     longest: int | None = None,
+    most_bytes: int | None = None,
 ) -> dict[UUID, list[_Detail]]:
-    """Return the rows of `table` by interception, in the order in which they happened."""
+    """Return the rows of `table` by interception, in the order in which they happened.
+
+    Raises:
+        TooMuch: there are more than `most_bytes` of texts.
+    """
     names = kind.__struct_fields__
+    columns = [_column(name, longest) for name in names]
+    if most_bytes is not None and table in TEXTS:
+        over, text = too_much(table, most_bytes), TEXTS[table]
+        columns[names.index(text)] = f"CASE WHEN NOT {over} THEN d.{text} END"
+        columns.append(over)
     sql = _DETAILS.format(
-        columns=", ".join(_column(name, longest) for name in names),
+        columns=", ".join(columns),
         table=table,
         days=", ".join(day_literal(day) for day in days),
     )
     found: dict[UUID, list[_Detail]] = defaultdict(list)
     for row in await many(cursor, sql, (identifiers,)):
-        detail = kind(**dict(zip(names, row, strict=True)))
+        if len(row) > len(names) and row[-1]:
+            raise TooMuch
+        detail = kind(**dict(zip(names, row, strict=False)))
         found[detail.interception_id].append(detail)
     return found
 

@@ -26,7 +26,7 @@ from bridge.store.reads_outline import (
 )
 from bridge.store.reads_results import LOOKED_FOR, call_results
 from bridge.store.reads_sessions import ALL, COLUMNS, AmbiguousSession, facts_from, initiators
-from bridge.store.reads_sizes import MOST_BYTES, room_for
+from bridge.store.reads_sizes import MOST_BYTES, TooMuch, room_for
 from bridge.store.reads_thread import sums_by_type, thread_of
 from bridge.store.rows import many, maybe, none
 from bridge.store.sessions_json import SessionDetail
@@ -307,10 +307,14 @@ async def _actions(
     wanted = {**params, "roots": uuid_array(roots), "limit": MAX_ACTIONS + 1}
     sql = _ACTIONS.format(**days, direction="ASC" if page.ascending else "DESC")
     rows = await many(cursor, sql, wanted)
-    room = min(
-        MAX_ACTIONS, await room_for(cursor, rows, most_bytes) if longest == ALL else len(rows)
-    )
-    for each in await with_details(cursor, rows[:room], longest):
+    room = min(MAX_ACTIONS, len(rows))
+    cut_at = longest if longest != ALL else None
+    try:
+        found = await with_details(cursor, rows[:room], cut_at, most_bytes)
+    except TooMuch:
+        room = await room_for(cursor, rows[:room], most_bytes)
+        found = await with_details(cursor, rows[:room])
+    for each in found:
         by_root[_root_of(each)].append(each)
     over = {_root_of(interception_from(row[1:])) for row in rows[room:]}
     if len(by_root) > 1:

@@ -1,4 +1,8 @@
-"""Sizes: how much there is to read of interceptions, known before it is read."""
+"""Sizes: how much there is to read of interceptions, known before it is read.
+
+That one kind of texts is too much is found out by the question for them, at no cost that counts;
+how many interceptions would not be too much is asked only then.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,30 @@ MOST_BYTES = 32 * 1024 * 1024
 """Texts that are read at once, unless one interception alone has more; in memory it is several
 times that."""
 
-_TEXTS = {
+TEXTS = {
     "aibridge_user_prompts": "prompt",
     "aibridge_tool_usages": "input",
     "aibridge_model_thoughts": "content",
     "aibridge_tool_results": "content",
 }
+"""The column of each table in which long texts are."""
 # PostgreSQL knows the size of a text without reading it.
 _SIZE = """
 SELECT d.interception_id, octet_length(d.{column}) AS size
 FROM {table} d
 WHERE d.day IN ({{days}}) AND d.interception_id = ANY(%(these)s::uuid[])
 """
-_ALL = " UNION ALL ".join(_SIZE.format(table=t, column=c) for t, c in _TEXTS.items())
+_ALL = " UNION ALL ".join(_SIZE.format(table=t, column=c) for t, c in TEXTS.items())
 _SUMS = f"SELECT s.interception_id, sum(s.size)::bigint FROM ({_ALL}) s GROUP BY 1"  # noqa: S608  # constants only
+
+
+class TooMuch(Exception):  # noqa: N818  # whoever reads asks for less, or says so
+    """There are more texts than may be read at once."""
+
+
+def too_much(table: str, most_bytes: int) -> str:
+    """Return whether the texts in the rows `d` of a table are more than `most_bytes`, in SQL."""
+    return f"coalesce(sum(octet_length(d.{TEXTS[table]})) OVER (), 0) > {most_bytes:d}"
 
 
 async def room_for(cursor: Cursor, rows: Sequence[Row], most_bytes: int) -> int:
