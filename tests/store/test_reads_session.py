@@ -322,18 +322,8 @@ class Detail(SessionReadsTestCase):
         self.assertEqual(found.thread_count, 1)
 
     async def test_a_full_page_ends_with_a_whole_thread_and_the_others_follow(self) -> None:
-        records: list[Record] = []
         most = MAX_ACTIONS // 2 + 1
-        for number in range(3):
-            call = None
-            for later in range(most):
-                start = self.maker.started(
-                    START + number * MINUTE + timedelta(milliseconds=later),
-                    client_session_id="s", correlating_tool_call_id=call, prompt=None,
-                )  # fmt: skip
-                call = f"call-{start.id}"
-                records += [start, self.maker.tool(start, call), self.maker.ended(start)]
-        await self.write(*records)
+        await self.threads_of(most, most, most)
 
         first = await self.there()
         second = await self.there(after_id=first.threads[-1].id)
@@ -434,17 +424,7 @@ class Detail(SessionReadsTestCase):
         return roots
 
     async def test_a_page_is_bounded_however_long_its_threads_are(self) -> None:
-        records: list[Record] = []
-        call = None
-        for number in range(MAX_ACTIONS + 5):
-            start = self.maker.started(
-                START + timedelta(milliseconds=number), client_session_id="s",
-                correlating_tool_call_id=call, prompt=None,
-            )  # fmt: skip
-            call = f"call-{number}"
-            records += [start, self.maker.tool(start, call), self.maker.ended(start)]
-        other = self.maker.started(START + MINUTE, client_session_id="s")
-        await self.write(*records, other, self.maker.ended(other))
+        _, other = await self.threads_of(MAX_ACTIONS + 5, 1)
 
         found = await self.there()
 
@@ -455,7 +435,7 @@ class Detail(SessionReadsTestCase):
 
         rest = await self.there(after_action_id=thread.agentic_actions[-1].id)
 
-        self.assertEqual([each.id for each in rest.threads], [thread.id, other.id])
+        self.assertEqual([each.id for each in rest.threads], [thread.id, other])
         self.assertEqual([len(each.agentic_actions) for each in rest.threads], [5, 1])
         self.assertFalse(rest.truncated)
         with self.assertRaises(InvalidFilter) as caught:
